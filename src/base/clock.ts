@@ -1,0 +1,39 @@
+/**
+ * The Clock port: the only file of the product that touches `Date`, timers and `setImmediate`.
+ * Everything that waits or stamps takes a Clock, so that tests can stop, jump and replay time.
+ */
+
+/** A running timer; pass it to {@link Clock.clear}. Opaque to callers. */
+export type Timer = { readonly timer: unique symbol } | object;
+
+export interface Clock {
+  /** Wall clock, milliseconds since the epoch. May jump. */
+  now(): number;
+  /** Milliseconds that never go back; only differences mean anything. */
+  monotonicMs(): number;
+  /** Calls `fn` once after `delayMs`. Does not keep the process alive by itself. */
+  after(delayMs: number, fn: () => void): Timer;
+  /** Calls `fn` every `periodMs`, first after one period. Does not keep the process alive by itself. */
+  every(periodMs: number, fn: () => void): Timer;
+  clear(timer: Timer | undefined): void;
+  /** Calls `fn` once, after all I/O callbacks of this event-loop turn. */
+  endOfTurn(fn: () => void): void;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  after: (delayMs, fn) => setTimeout(fn, delayMs).unref(),
+  every: (periodMs, fn) => setInterval(fn, periodMs).unref(),
+  clear: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
+  endOfTurn: (fn) => {
+    setImmediate(fn);
+  },
+};
+
+/** A promise that resolves after `delayMs` on the given clock. */
+export function sleep(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(delayMs, resolve);
+  });
+}

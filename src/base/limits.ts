@@ -1,0 +1,39 @@
+/**
+ * Every bound that keeps memory and time finite whatever clients do, each with its reason. A limit that Apache makes
+ * configurable lives in the option table instead.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Largest frame accepted (Apache: com.rocketmq.remoting.frameMaxLength, 16 MiB). */
+export const FRAME_BYTES_MAX = 16 * MIB;
+/** Largest header of a frame; Apache has only the frame's limit, a real header is below 64 KiB. */
+export const HEADER_BYTES_MAX = 1 * MIB;
+/** Extension fields in one header; the largest Apache header has 25, ACL and namespace add a handful. */
+export const HEADER_FIELDS_MAX = 256;
+/** A connection with this much unsent output is not read from until its peer drains it. */
+export const CONNECTION_OUT_HIGH_BYTES = 4 * MIB;
+/** Reading resumes below this. */
+export const CONNECTION_OUT_LOW_BYTES = 1 * MIB;
+/** Requests of one connection that may wait for an answer; reading pauses above it. */
+export const CONNECTION_IN_FLIGHT_MAX = 65_536;
+/** An idle connection is closed after this (Apache: serverChannelMaxIdleTimeSeconds 120). */
+export const CONNECTION_IDLE_MS = 120_000;
+
+/** Tail buffers of the commit log: how much of the newest log is always served from memory. */
+export const LOG_TAIL_CHUNK_BYTES = 8 * MIB;
+export const LOG_TAIL_CHUNKS = 4;
+/** Cache of older log blocks. */
+export const LOG_BLOCK_BYTES = 256 * KIB;
+export const LOG_BLOCKS_MAX = 128;
+/** Cache of older ConsumeQueue blocks: 1,024 units each. */
+export const QUEUE_BLOCK_BYTES = 20 * 1024;
+export const QUEUE_BLOCKS_MAX = 512;
+/** Units a ConsumeQueue keeps in memory: starts small because 10,000 queues may exist. */
+export const QUEUE_TAIL_UNITS_MIN = 64;
+export const QUEUE_TAIL_UNITS_MAX = 4096;
+/** Open file descriptors of the store; the rest is reopened on demand. */
+export const STORE_OPEN_FILES_MAX = 512;
+/** Held (long-polling) pulls of the whole broker; above it a pull answers at once. */
+export const PULL_HOLDS_MAX = 100_000;

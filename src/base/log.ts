@@ -1,0 +1,24 @@
+/**
+ * Logging: pino on stderr, human-readable on a terminal, JSON lines elsewhere. stdout stays free for the ready lines.
+ * Everything else takes a `Logger` as a value.
+ */
+import { type Logger, pino } from "pino";
+
+export type { Logger };
+
+/** The server's logger. `level` is a pino level name (default `info`). */
+export async function createLogger(level = "info"): Promise<Logger> {
+  if (process.stderr.isTTY) {
+    const { default: pretty } = await import("pino-pretty");
+    return pino(
+      { level },
+      pretty({ destination: 2, sync: true, translateTime: "SYS:HH:MM:ss.l", ignore: "pid,hostname" }),
+    );
+  }
+  return pino({ level, base: null }, pino.destination({ dest: 2, sync: true }));
+}
+
+/** A logger that says nothing; for tests and the embedded API. */
+export function silentLogger(): Logger {
+  return pino({ level: "silent" });
+}
