@@ -1,0 +1,18 @@
+// Dumps the Apache jars afresh and compares with what proto/ holds: `node compat-tests/dumper/dumper.test.mjs`.
+// Exit code 0 equal, 1 different. Without Java or the jars it says SKIPPED, which counts as a failure when CI=true.
+
+import { deepStrictEqual } from "node:assert";
+import { readFileSync } from "node:fs";
+import { dump } from "./dump.mjs";
+import { apacheJars } from "./jars.mjs";
+
+const jars = apacheJars();
+if ("missing" in jars) {
+  console.error(`SKIPPED: proto/*.json was NOT compared with Apache RocketMQ 5.5.0: ${jars.missing}`);
+  process.exit(process.env.CI === "true" ? 1 : 0);
+}
+for (const [name, fresh] of Object.entries(dump(jars.directory))) {
+  const committed = JSON.parse(readFileSync(new URL(`../../proto/${name}`, import.meta.url), "utf8"));
+  deepStrictEqual(committed, fresh, `proto/${name} differs from the jars; run: node compat-tests/dumper/dump.mjs`);
+  console.log(`ok proto/${name} equals a fresh dump of Apache RocketMQ 5.5.0`);
+}
