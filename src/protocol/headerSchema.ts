@@ -7,6 +7,8 @@ export interface FieldSchema {
   type: FieldType;
   /** Apache marks it @CFNotNull. */
   required: boolean;
+  /** What Apache's header object holds when the field is absent, where that is neither null, 0 nor false. */
+  initial?: string | number | boolean;
 }
 
 /** `H` is the generated interface of the header's fields. */

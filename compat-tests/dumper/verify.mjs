@@ -1,4 +1,4 @@
-// Dumps the Apache jars afresh and compares with what proto/ holds: `node compat-tests/dumper/dumper.test.mjs`.
+// Dumps the Apache jars afresh and compares with what proto/ holds: `node compat-tests/dumper/verify.mjs`.
 // Exit code 0 equal, 1 different. Without Java or the jars it says SKIPPED, which counts as a failure when CI=true.
 
 import { deepStrictEqual } from "node:assert";

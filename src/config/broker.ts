@@ -1,0 +1,98 @@
+/**
+ * The broker's configuration: every option of Apache's BrokerConfig, MessageStoreConfig, NettyServerConfig, NettyClientConfig
+ * and AuthConfig. Mirrors BrokerStartup, with its corrections (a master has brokerId 0, HA listens one port above).
+ */
+import { BROKER_HELP } from "./brokerHelp.ts";
+import { checkAddresses, checkPorts, checkPositive } from "./checks.ts";
+import { type Configuration, type Loaded, load, type Updated, update } from "./config.ts";
+import { BROKER_OPTIONS, type BrokerOptions } from "./generated/brokerOptions.ts";
+import { LOOPBACK_MACHINE, type Machine } from "./machine.ts";
+import { ConfigError } from "./option.ts";
+import { optionTable } from "./table.ts";
+
+export type BrokerConfig = Configuration<BrokerOptions>;
+
+/** BrokerStartup.configFileToConfigContext sets both ports before it reads the file; HA port 0 means listenPort + 1. */
+const STARTUP_DEFAULTS = { listenPort: "10911", haListenPort: "0" };
+
+export const BROKER_TABLE = optionTable(BROKER_OPTIONS, STARTUP_DEFAULTS, BROKER_HELP, ["AuthConfig"]);
+
+/**
+ * The configuration of a broker from the entries of a broker.conf (flags already merged in).
+ * @throws ConfigError naming every wrong value.
+ */
+export function loadBrokerConfig(
+  entries: ReadonlyMap<string, string>,
+  machine: Machine = LOOPBACK_MACHINE,
+): Loaded<BrokerOptions> {
+  const { config, warnings } = load<BrokerOptions>(BROKER_TABLE, entries, machine);
+  correct(config, warnings);
+  const problems = check(config);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { config, warnings };
+}
+
+/** A change by `mqadmin updateBrokerConfig`. Refuses wrong values as a whole; see {@link update}. @throws ConfigError */
+export function updateBrokerConfig(config: BrokerConfig, entries: ReadonlyMap<string, string>): Updated {
+  const trial: BrokerConfig = { ...config, given: new Map(config.given), pending: new Map(config.pending) };
+  update(BROKER_TABLE, trial, entries);
+  const problems = check(trial);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return update(BROKER_TABLE, config, entries);
+}
+
+/** Keys that `mqadmin updateBrokerConfig` may not touch (AdminBrokerProcessor.initConfigBlackList). */
+export function forbiddenBrokerKeys(config: BrokerConfig): Set<string> {
+  return new Set(["brokerConfigPath", "rocketmqHome", "configBlackList", ...config.configBlackList.split(";")]);
+}
+
+/** Directory of the commit log: beside the other files unless storePathCommitLog says otherwise. */
+export function commitLogPath(config: BrokerConfig): string {
+  return config.storePathCommitLog ?? `${config.storePathRootDir}/commitlog`;
+}
+
+const QUEUE_UNIT_BYTES = 20;
+
+/** Bytes of a ConsumeQueue file: whole units, rounded up (MessageStoreConfig.getMappedFileSizeConsumeQueue). */
+export function consumeQueueFileBytes(config: BrokerConfig): number {
+  return Math.ceil(config.mappedFileSizeConsumeQueue / QUEUE_UNIT_BYTES) * QUEUE_UNIT_BYTES;
+}
+
+/** Percent of the disk above which expired files are deleted at once, kept within 10..95 as in Apache. */
+export function diskMaxUsedPercent(config: BrokerConfig): number {
+  return Math.min(95, Math.max(10, config.diskMaxUsedSpaceRatio));
+}
+
+function correct(config: BrokerConfig, warnings: string[]): void {
+  if (config.brokerRole !== "SLAVE" && !config.enableControllerMode && config.brokerId !== 0) {
+    warnings.push(
+      `brokerId=${config.brokerId} has no effect: a broker with brokerRole=${config.brokerRole} has brokerId 0`,
+    );
+    config.brokerId = 0;
+  }
+  if (config.haListenPort <= 0) config.haListenPort = config.listenPort > 0 ? config.listenPort + 1 : 0;
+  config.timerPrecisionMs = [1000, 500, 200].find((step) => config.timerPrecisionMs >= step) ?? 100;
+}
+
+function check(config: BrokerConfig): string[] {
+  const problems = [
+    ...checkPorts(config, ["listenPort", "haListenPort", "metricsPromExporterPort"]),
+    ...checkPositive(config, [
+      "mappedFileSizeCommitLog",
+      "mappedFileSizeConsumeQueue",
+      "maxMessageSize",
+      "maxHashSlotNum",
+      "maxIndexNum",
+      "defaultTopicQueueNums",
+      "registerNameServerPeriod",
+      "flushConsumerOffsetInterval",
+    ]),
+    ...checkAddresses("namesrvAddr", config.namesrvAddr),
+  ];
+  if (config.brokerRole === "SLAVE" && !config.enableControllerMode && config.brokerId <= 0) {
+    problems.push(`brokerId=${config.brokerId}: a broker with brokerRole=SLAVE needs a brokerId above 0`);
+  }
+  if (config.brokerName.trim() === "") problems.push("brokerName=: must not be empty");
+  if (config.brokerClusterName.trim() === "") problems.push("brokerClusterName=: must not be empty");
+  return problems;
+}

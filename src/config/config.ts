@@ -1,0 +1,148 @@
+/**
+ * Text entries -> a typed configuration, and back. One problem refuses the whole configuration ({@link ConfigError}, all
+ * problems at once); what merely has no effect becomes a warning. Mirrors MixAll.properties2Object and
+ * org.apache.rocketmq.remoting.Configuration, which do the same silently.
+ */
+import { type Machine, resolveDefault } from "./machine.ts";
+import { nearestKey } from "./nearest.ts";
+import { ConfigError, coerce, type Option, type OptionValue, textOf } from "./option.ts";
+import { findOption, type OptionTable } from "./table.ts";
+
+/** What every configuration carries besides its options. */
+export interface Provenance {
+  /** The entries as given, by Apache's key (by the written one if Apache has none). `given.has("brokerIP1")`: not a default. */
+  readonly given: Map<string, string>;
+  /** Changes that wait for the next start, by key. */
+  readonly pending: Map<string, string>;
+}
+
+export type Configuration<Options> = Options & Provenance;
+
+export interface Loaded<Options> {
+  readonly config: Configuration<Options>;
+  readonly warnings: string[];
+}
+
+/** The outcome of a change at run time. */
+export interface Updated {
+  /** Keys that act at once. */
+  readonly changed: string[];
+  /** Keys that act at the next start. */
+  readonly pending: string[];
+  readonly warnings: string[];
+}
+
+type Values = Record<string, OptionValue>;
+
+/** A configuration of `table` from its defaults and `entries`. @throws ConfigError */
+export function load<Options extends object>(
+  table: OptionTable<keyof Options & string>,
+  entries: ReadonlyMap<string, string>,
+  machine: Machine,
+): Loaded<Options> {
+  const read = readEntries(table, entries);
+  const values: Values = {};
+  for (const row of table.rows) {
+    values[row.key] = row.default === undefined ? undefined : coerce(row, resolveDefault(row.default, machine));
+  }
+  const given = new Map(read.unknown);
+  for (const [key, { value, text }] of read.known) {
+    values[key] = value;
+    given.set(key, text);
+  }
+  const config = { ...values, given, pending: new Map<string, string>() } as unknown as Configuration<Options>;
+  return { config, warnings: read.warnings };
+}
+
+/**
+ * Changes `config` in place: reloadable options at once, others are remembered and printed but act at the next start.
+ * Nothing changes when one value is wrong. @throws ConfigError
+ */
+export function update<Options extends object>(
+  table: OptionTable<keyof Options & string>,
+  config: Configuration<Options>,
+  entries: ReadonlyMap<string, string>,
+): Updated {
+  const { known, warnings } = readEntries(table, entries);
+  const changed: string[] = [];
+  const pending: string[] = [];
+  for (const [key, { row, value, text }] of known) {
+    if (row.reloadable) {
+      (config as unknown as Values)[key] = value;
+      changed.push(key);
+    } else {
+      config.pending.set(key, textOf(row, value) ?? "");
+      pending.push(key);
+      warnings.push(`${key}=${text} acts at the next start`);
+    }
+    config.given.set(key, text);
+  }
+  return { changed, pending, warnings };
+}
+
+/**
+ * Every option as text, sorted by key, as Apache's Configuration.getAllConfigsFormatString gives them: null options are left
+ * out, entries that Apache does not know stay as they were given.
+ */
+export function print<Options extends object>(
+  table: OptionTable<keyof Options & string>,
+  config: Configuration<Options>,
+): Map<string, string> {
+  const texts = new Map(config.given);
+  for (const row of table.rows) {
+    if (table.unprinted.has(row.apache)) continue;
+    const text = config.pending.get(row.key) ?? textOf(row, (config as unknown as Values)[row.key]);
+    if (text !== undefined) texts.set(row.key, text);
+  }
+  return new Map([...texts].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+interface Entry {
+  readonly row: Option;
+  readonly written: string;
+  readonly value: OptionValue;
+  readonly text: string;
+}
+
+interface ReadEntries {
+  readonly known: Map<string, Entry>;
+  readonly unknown: Map<string, string>;
+  readonly warnings: string[];
+}
+
+function readEntries(table: OptionTable, entries: ReadonlyMap<string, string>): ReadEntries {
+  const known = new Map<string, Entry>();
+  const unknown = new Map<string, string>();
+  const warnings: string[] = [];
+  const problems: string[] = [];
+  for (const [written, text] of entries) {
+    const row = findOption(table, written);
+    if (row === undefined) {
+      unknown.set(written, text);
+      const nearest = nearestKey(written, table.byKey.keys());
+      warnings.push(`unknown key ${written} has no effect${nearest === undefined ? "" : `; did you mean ${nearest}?`}`);
+      continue;
+    }
+    try {
+      const other = known.get(row.key);
+      const entry = { row, written, value: coerce(row, text, written), text: text.trim() };
+      if (other !== undefined && other.value !== entry.value) {
+        problems.push(`${other.written}=${other.text} and ${written}=${entry.text}: two spellings of one option`);
+      }
+      known.set(row.key, entry);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      problems.push(...error.problems);
+      continue;
+    }
+    if (hasNoEffect(row, text))
+      warnings.push(`${written}=${text.trim()} has no effect here (an option of Apache's ${row.apache})`);
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { known, unknown, warnings };
+}
+
+/** Saying the default of an option that nothing acts on changes nothing, so it deserves no warning. */
+function hasNoEffect(row: Option, text: string): boolean {
+  return row.effect === "accepted" && text.trim() !== (row.default ?? "");
+}

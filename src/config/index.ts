@@ -1,0 +1,27 @@
+/** What the rest of the server may use of the configuration. */
+export {
+  BROKER_TABLE,
+  type BrokerConfig,
+  commitLogPath,
+  consumeQueueFileBytes,
+  diskMaxUsedPercent,
+  forbiddenBrokerKeys,
+  loadBrokerConfig,
+  updateBrokerConfig,
+} from "./broker.ts";
+export type { Configuration, Loaded, Provenance, Updated } from "./config.ts";
+export { effectiveConfig } from "./effective.ts";
+export type { BrokerOptions } from "./generated/brokerOptions.ts";
+export type { NamesrvOptions } from "./generated/namesrvOptions.ts";
+export { LOOPBACK_MACHINE, type Machine } from "./machine.ts";
+export {
+  forbiddenNamesrvKeys,
+  loadNamesrvConfig,
+  NAMESRV_TABLE,
+  type NamesrvConfig,
+  updateNamesrvConfig,
+} from "./namesrv.ts";
+export { nearestKey } from "./nearest.ts";
+export { ConfigError, type Option, type OptionType } from "./option.ts";
+export { formatProperties, parseProperties } from "./properties.ts";
+export type { OptionTable } from "./table.ts";
