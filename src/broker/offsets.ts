@@ -1,0 +1,361 @@
+/**
+ * How far each consumer group has consumed each queue (Apache: ConsumerOffsetManager, config/consumerOffset.json),
+ * with the offsets of the last pulls and the resets that wait for their group's next pull. Group and topic are not
+ * validated here. A commit per pull lands here, so that nothing on the commit and query paths allocates once the
+ * queue is known.
+ */
+import type { Clock, Timer } from "../base/clock.ts";
+import type { Logger } from "../base/log.ts";
+import { type DataVersion, nextDataVersion, readDataVersion } from "../protocol/bodies/dataVersion.ts";
+import { BodyError, integerKey, readBean, textKey, toInteger } from "../protocol/bodies/reader.ts";
+import type { JavaValue } from "../protocol/javaJson.ts";
+import type { MetadataFile } from "../store/metadataFile.ts";
+
+/** The options this table reads, by Apache's keys. */
+export interface OffsetOptions {
+  readonly useServerSideResetOffset: boolean;
+  /** Commits per step of the data version. */
+  readonly consumerOffsetUpdateVersionStep: number;
+  /** ms */
+  readonly flushConsumerOffsetInterval: number;
+}
+
+const NONE = -1;
+/** Queue ids below this lie in an array; others (no real topic has them) in a map, so that an id cannot cost memory. */
+const DENSE_QUEUES_MAX = 4096;
+
+/** Offsets by queue id of one topic and group; -1 where there is none. */
+class QueueOffsets {
+  #dense: Float64Array = new Float64Array(8).fill(NONE);
+  #sparse: Map<number, number> | undefined;
+
+  get(queueId: number): number {
+    if (queueId >= 0 && queueId < this.#dense.length) return this.#dense[queueId];
+    return this.#sparse?.get(queueId) ?? NONE;
+  }
+
+  set(queueId: number, offset: number): void {
+    if (queueId >= 0 && queueId < this.#dense.length) {
+      this.#dense[queueId] = offset;
+    } else if (queueId >= 0 && queueId < DENSE_QUEUES_MAX) {
+      const wider = new Float64Array(Math.max(queueId + 1, this.#dense.length * 2)).fill(NONE);
+      wider.set(this.#dense);
+      wider[queueId] = offset;
+      this.#dense = wider;
+    } else {
+      this.#sparse ??= new Map();
+      this.#sparse.set(queueId, offset);
+    }
+  }
+
+  delete(queueId: number): void {
+    if (queueId >= 0 && queueId < this.#dense.length) this.#dense[queueId] = NONE;
+    else this.#sparse?.delete(queueId);
+  }
+
+  get empty(): boolean {
+    for (const _ of this.entries()) return false;
+    return true;
+  }
+
+  *entries(): IterableIterator<[queueId: number, offset: number]> {
+    for (let i = 0; i < this.#dense.length; i++) if (this.#dense[i] !== NONE) yield [i, this.#dense[i]];
+    if (this.#sparse !== undefined) yield* this.#sparse;
+  }
+}
+
+/** A table of queue offsets by topic and group: two look-ups, no key to build. */
+class OffsetTable {
+  readonly #byGroup = new Map<string, Map<string, QueueOffsets>>();
+
+  find(group: string, topic: string): QueueOffsets | undefined {
+    return this.#byGroup.get(group)?.get(topic);
+  }
+
+  get(group: string, topic: string, queueId: number): number {
+    const queues = this.#byGroup.get(group)?.get(topic);
+    return queues === undefined ? NONE : queues.get(queueId);
+  }
+
+  make(group: string, topic: string): QueueOffsets {
+    let topics = this.#byGroup.get(group);
+    if (topics === undefined) {
+      topics = new Map();
+      this.#byGroup.set(group, topics);
+    }
+    let queues = topics.get(topic);
+    if (queues === undefined) {
+      queues = new QueueOffsets();
+      topics.set(topic, queues);
+    }
+    return queues;
+  }
+
+  delete(group: string, topic: string): boolean {
+    const topics = this.#byGroup.get(group);
+    if (topics === undefined || !topics.delete(topic)) return false;
+    if (topics.size === 0) this.#byGroup.delete(group);
+    return true;
+  }
+
+  deleteGroup(group: string): boolean {
+    return this.#byGroup.delete(group);
+  }
+
+  topicsOf(group: string): string[] {
+    return [...(this.#byGroup.get(group)?.keys() ?? [])];
+  }
+
+  *entries(): IterableIterator<[group: string, topic: string, queues: QueueOffsets]> {
+    for (const [group, topics] of this.#byGroup) for (const [topic, queues] of topics) yield [group, topic, queues];
+  }
+}
+
+export class Offsets {
+  #dataVersion: DataVersion;
+  readonly #options: OffsetOptions;
+  readonly #file: MetadataFile;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #committed = new OffsetTable();
+  readonly #pulled = new OffsetTable();
+  readonly #reset = new OffsetTable();
+  #resets = 0;
+  #commits = 0;
+  /** Changes since the last write, so that an idle broker writes nothing. */
+  #dirty = false;
+  #timer: Timer | undefined;
+
+  constructor(options: OffsetOptions, file: MetadataFile, clock: Clock, log: Logger) {
+    this.#options = options;
+    this.#file = file;
+    this.#clock = clock;
+    this.#log = log;
+    this.#dataVersion = { counter: 0, stateVersion: 0, timestamp: clock.now() };
+    this.#load();
+  }
+
+  /** The table's version. */
+  get dataVersion(): DataVersion {
+    return this.#dataVersion;
+  }
+
+  /** Starts writing the file every flushConsumerOffsetInterval. */
+  start(): void {
+    this.#timer = this.#clock.every(this.#options.flushConsumerOffsetInterval, () => {
+      this.persist().catch((error) => this.#log.error({ err: error, file: this.#file.path }, "offsets not saved"));
+    });
+  }
+
+  /** Writes the last commits. */
+  async stop(): Promise<void> {
+    this.#clock.clear(this.#timer);
+    await this.persist();
+  }
+
+  /** Notes how far a group is, whatever it was before: going back is the client's right (and worth a log line). */
+  commit(group: string, topic: string, queueId: number, offset: number, client = ""): void {
+    const queues = this.#committed.find(group, topic) ?? this.#committed.make(group, topic);
+    const before = queues.get(queueId);
+    if (offset < before) {
+      this.#log.warn(
+        { group, topic, queueId, offset, before, client },
+        "consumer offset committed below the stored one",
+      );
+    }
+    queues.set(queueId, offset);
+    this.#dirty = true;
+    if (++this.#commits % this.#options.consumerOffsetUpdateVersionStep === 0) {
+      this.#dataVersion = nextDataVersion(this.#dataVersion, this.#clock.now());
+    }
+  }
+
+  /** Notes from where a group pulled last; only for consume statistics, never written. */
+  commitPull(group: string, topic: string, queueId: number, offset: number): void {
+    (this.#pulled.find(group, topic) ?? this.#pulled.make(group, topic)).set(queueId, offset);
+  }
+
+  /** A waiting reset of the queue, else the committed offset, else -1. */
+  query(group: string, topic: string, queueId: number): number {
+    if (this.#resets > 0 && this.#options.useServerSideResetOffset) {
+      const reset = this.#reset.get(group, topic, queueId);
+      if (reset !== NONE) return reset;
+    }
+    return this.#committed.get(group, topic, queueId);
+  }
+
+  /** Where the group pulled last, or the consume offset when it has not pulled from this broker yet. */
+  queryPull(group: string, topic: string, queueId: number): number {
+    const offset = this.#pulled.get(group, topic, queueId);
+    return offset === NONE ? this.query(group, topic, queueId) : offset;
+  }
+
+  clearPull(group: string, topic: string): void {
+    this.#pulled.delete(group, topic);
+  }
+
+  /** Makes the next pull of the queue continue at `offset` (mqadmin resetOffsetByTime), and commits it as well. */
+  assignReset(group: string, topic: string, queueId: number, offset: number): void {
+    if (topic === "" || group === "" || queueId < 0 || offset < 0) return;
+    const queues = this.#reset.make(group, topic);
+    if (queues.get(queueId) === NONE) this.#resets++;
+    queues.set(queueId, offset);
+    // So that a group that is offline finds it even when nothing pulls before a restart.
+    this.#committed.make(group, topic).set(queueId, offset);
+    this.#dirty = true;
+  }
+
+  /** Whether a reset waits for this queue's next pull; commits are ignored until then. */
+  hasReset(group: string, topic: string, queueId: number): boolean {
+    return this.#resets > 0 && this.#reset.get(group, topic, queueId) !== NONE;
+  }
+
+  /** The waiting reset, which is then done; -1 without one. Called by the pull that obeys it. */
+  takeReset(group: string, topic: string, queueId: number): number {
+    if (this.#resets === 0) return NONE;
+    const offset = this.#reset.get(group, topic, queueId);
+    if (offset === NONE) return NONE;
+    this.#reset.find(group, topic)!.delete(queueId);
+    this.#resets--;
+    return offset;
+  }
+
+  /** Committed offsets of a group on a topic by queue id; undefined when there are none. */
+  ofGroup(group: string, topic: string): Map<number, number> | undefined {
+    const queues = this.#committed.find(group, topic);
+    return queues === undefined ? undefined : new Map(queues.entries());
+  }
+
+  /** Topics a group has offsets for. */
+  topicsOf(group: string): string[] {
+    return this.#committed.topicsOf(group);
+  }
+
+  /** Groups that have offsets for a topic. */
+  groupsOf(topic: string): string[] {
+    const groups: string[] = [];
+    for (const [group, name] of this.#committed.entries()) if (name === topic) groups.push(group);
+    return groups;
+  }
+
+  /** Forgets all offsets of a group. */
+  deleteGroup(group: string): void {
+    this.#dirty = this.#committed.deleteGroup(group) || this.#dirty;
+    this.#pulled.deleteGroup(group);
+    for (const topic of this.#reset.topicsOf(group)) this.#dropResets(group, topic);
+  }
+
+  /** Forgets all offsets of a topic. */
+  deleteTopic(topic: string): void {
+    for (const group of this.groupsOf(topic)) {
+      this.#committed.delete(group, topic);
+      this.#pulled.delete(group, topic);
+      this.#dropResets(group, topic);
+      this.#dirty = true;
+    }
+  }
+
+  /** Copies a group's offsets on a topic to another group (CLONE_GROUP_OFFSET). */
+  clone(from: string, to: string, topic: string): void {
+    const source = this.#committed.find(from, topic);
+    if (source === undefined) return;
+    this.#committed.delete(to, topic);
+    const target = this.#committed.make(to, topic);
+    for (const [queueId, offset] of source.entries()) target.set(queueId, offset);
+    this.#dirty = true;
+  }
+
+  /**
+   * Drops offsets of topics that nobody subscribes to and whose messages are all gone (scanUnsubscribedTopic).
+   * @param subscribed whether a client of the group subscribes to the topic now
+   * @param minOffset first offset still stored of a queue
+   */
+  dropStale(
+    subscribed: (group: string, topic: string) => boolean,
+    minOffset: (topic: string, queueId: number) => number,
+  ): void {
+    for (const [group, topic, queues] of [...this.#committed.entries()]) {
+      if (queues.empty || subscribed(group, topic)) continue;
+      let stale = true;
+      for (const [queueId, offset] of queues.entries()) stale = stale && offset <= minOffset(topic, queueId);
+      if (!stale) continue;
+      this.#committed.delete(group, topic);
+      this.#dirty = true;
+      this.#log.warn({ group, topic }, "consumer offsets dropped: unsubscribed and behind all stored messages");
+    }
+  }
+
+  /** Writes the file when something changed. */
+  async persist(): Promise<void> {
+    if (!this.#dirty) return;
+    this.#dirty = false;
+    try {
+      await this.#file.write(() => this.encode());
+    } catch (error) {
+      this.#dirty = true;
+      throw error;
+    }
+  }
+
+  /** The content of consumerOffset.json, and the body of GET_ALL_CONSUMER_OFFSET with both tables. */
+  encode(): string {
+    const v = this.#dataVersion;
+    const version = `{"counter":${v.counter},"stateVersion":${v.stateVersion},"timestamp":${v.timestamp}}`;
+    // No group-to-topics map: Apache writes one by accident of a getter and ignores it when reading.
+    return `{\n\t"dataVersion":${version},\n\t"offsetTable":${encodeTable(this.#committed)},\n\t"pullOffsetTable":${encodeTable(this.#pulled)}\n}`;
+  }
+
+  /** Committed offsets as `"topic@group":{0:12,...}` (ConsumerOffsetSerializeWrapper). */
+  encodeCommitted(): string {
+    return encodeTable(this.#committed);
+  }
+
+  #dropResets(group: string, topic: string): void {
+    const queues = this.#reset.find(group, topic);
+    if (queues === undefined) return;
+    for (const _ of queues.entries()) this.#resets--;
+    this.#reset.delete(group, topic);
+  }
+
+  #load(): void {
+    const stored = this.#file.load(readStored, (file, reason) =>
+      this.#log.error({ file, reason }, "consumer offsets not read from this file"),
+    );
+    if (stored === undefined) return;
+    for (const [key, queues] of stored.offsetTable) {
+      const parts = key.split("@");
+      if (parts.length !== 2) continue;
+      const target = this.#committed.make(parts[1], parts[0]);
+      for (const [queueId, offset] of queues) target.set(queueId, offset);
+    }
+    this.#dataVersion = stored.dataVersion;
+  }
+}
+
+function readStored(text: string): { dataVersion: DataVersion; offsetTable: Map<string, Map<number, number>> } {
+  const bean = readBean("ConsumerOffsetManager", text);
+  return {
+    dataVersion: bean.bean("dataVersion", readDataVersion) ?? { counter: 0, stateVersion: 0, timestamp: 0 },
+    offsetTable: bean.map("offsetTable", textKey, readQueues) ?? new Map(),
+  };
+}
+
+function readQueues(value: JavaValue, path: string): Map<number, number> {
+  if (!(value instanceof Map)) throw new BodyError(`${path}: the queues must be an object`);
+  return new Map([...value].map(([queueId, offset]) => [integerKey(queueId, path), toInteger(offset, path)]));
+}
+
+function encodeTable(table: OffsetTable): string {
+  let text = "{";
+  for (const [group, topic, queues] of table.entries()) {
+    if (text.length > 1) text += ",";
+    text += `\n\t\t${JSON.stringify(`${topic}@${group}`)}:{`;
+    let first = true;
+    for (const [queueId, offset] of queues.entries()) {
+      text += first ? `${queueId}:${offset}` : `,${queueId}:${offset}`;
+      first = false;
+    }
+    text += "}";
+  }
+  return `${text}}`;
+}
