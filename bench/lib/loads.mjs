@@ -307,7 +307,7 @@ export async function pullLoad(recorder, options) {
 /** Open loop: `rate` messages per second on one connection, one held pull per queue on another; latency from the send call to the consumer's read. */
 export async function pollLoad(recorder, options) {
   const sent = new Recorderless(recorder);
-  const sender = await openSender(sent, options, 0, options.rate / 10);
+  const sender = await openSender(sent, options, 0, options.rate / 4);
   sender.refill = false;
   const walkers = Array.from(
     { length: options.queues },
@@ -320,7 +320,7 @@ export async function pollLoad(recorder, options) {
   const timer = setInterval(() => {
     const now = performance.now();
     const due = Math.floor(((now - beganAt) / 1000) * options.rate) - planned;
-    const most = options.rate / 10 - sender.inFlight;
+    const most = options.rate / 4 - sender.inFlight;
     if (due > most) recorder.error(`${sender.inFlight} sends unanswered: the server does not keep the rate`);
     const count = Math.min(due, most);
     planned += due;

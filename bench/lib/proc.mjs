@@ -7,10 +7,18 @@ import path from "node:path";
 /** USER_HZ, the unit of utime and stime. */
 const TICKS_PER_SECOND = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 
-/** Processor seconds used so far, user and system, all threads, by all of `pids`. */
+/** `pids` and all their descendants: a server may be a launcher with workers. */
+function withDescendants(pids) {
+  return pids.flatMap((pid) => {
+    const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
+    return [pid, ...withDescendants(children)];
+  });
+}
+
+/** Processor seconds used so far, user and system, all threads, by all of `pids` and their children. */
 export function cpuSeconds(pids) {
   let ticks = 0;
-  for (const pid of pids) {
+  for (const pid of withDescendants(pids)) {
     const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
     // The second field is the command in parentheses and may hold spaces; utime and stime are fields 14 and 15.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
@@ -23,7 +31,7 @@ export function cpuSeconds(pids) {
 export function residentMb(pids) {
   let total = 0;
   let anonymous = 0;
-  for (const pid of pids) {
+  for (const pid of withDescendants(pids)) {
     const status = fs.readFileSync(`/proc/${pid}/status`, "utf8");
     total += Number(/^VmRSS:\s+(\d+) kB/m.exec(status)[1]) / 1024;
     anonymous += Number(/^RssAnon:\s+(\d+) kB/m.exec(status)[1]) / 1024;
