@@ -3,7 +3,8 @@ import { deflateSync, inflateSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MQVersion } from "../generated/versions.ts";
-import { APACHE_BODIES } from "./apacheBodies.testdata.ts";
+// Bodies exactly as the classes of Apache RocketMQ 5.5.0 encode them, captured from the jars.
+import APACHE_BODIES from "./apacheBodies.json" with { type: "json" };
 import { decodeBrokerMemberGroup, encodeBrokerMemberGroup } from "./brokerMemberGroup.ts";
 import { decodeClusterInfo, encodeClusterInfo } from "./clusterInfo.ts";
 import {

@@ -1,7 +1,7 @@
 /** ClusterInfo: every cluster, its broker names and their addresses; answer to GET_BROKER_CLUSTER_INFO. */
 import type { Buffer } from "node:buffer";
 import { writeJavaJson } from "../javaJson.ts";
-import { asBean, BodyError, readBean, textKey, toText } from "./reader.ts";
+import { asBean, asList, readBean, textKey, toText } from "./reader.ts";
 import { type BrokerData, readBrokerData } from "./topicRoute.ts";
 
 export interface ClusterInfo {
@@ -19,10 +19,6 @@ export function decodeClusterInfo(body: Buffer | string): ClusterInfo {
   const bean = readBean("ClusterInfo", body);
   return {
     brokerAddrTable: bean.map("brokerAddrTable", textKey, asBean(readBrokerData)) ?? new Map(),
-    clusterAddrTable:
-      bean.map("clusterAddrTable", textKey, (value, path) => {
-        if (!Array.isArray(value)) throw new BodyError(`${path}: broker names must be a list`);
-        return value.map((name, i) => toText(name, `${path}[${i}]`));
-      }) ?? new Map(),
+    clusterAddrTable: bean.map("clusterAddrTable", textKey, asList(toText)) ?? new Map(),
   };
 }

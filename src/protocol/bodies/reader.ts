@@ -74,8 +74,7 @@ export class Bean {
   list<T>(name: string, read: (value: JavaValue, path: string) => T): T[] | undefined {
     const value = this.#fields.get(name) ?? null;
     if (value === null) return undefined;
-    if (!Array.isArray(value)) refuse(this.#of(name), value, "a list");
-    return value.map((item, i) => read(item, `${this.#of(name)}[${i}]`));
+    return asList(read)(value, this.#of(name));
   }
 
   /** A map; undefined when absent. Entries with null values are left out. */
@@ -86,14 +85,7 @@ export class Bean {
   ): Map<K, V> | undefined {
     const value = this.#fields.get(name) ?? null;
     if (value === null) return undefined;
-    if (!(value instanceof Map)) refuse(this.#of(name), value, "an object");
-    const map = new Map<K, V>();
-    for (const [key, item] of value) {
-      if (item === null) continue;
-      const path = `${this.#of(name)}{${show(key)}}`;
-      map.set(readKey(key, path), readValue(item, path));
-    }
-    return map;
+    return asMap(readKey, readValue)(value, this.#of(name));
   }
 
   /** A nested object; undefined when absent. */
@@ -110,6 +102,31 @@ export class Bean {
 /** Turns a reader of beans into a reader of list items or map values. */
 export function asBean<T>(read: (bean: Bean) => T): (value: JavaValue, path: string) => T {
   return (value, path) => read(new Bean(beanFields(value, path), path));
+}
+
+/** A reader of lists, from a reader of items. */
+export function asList<T>(read: (value: JavaValue, path: string) => T): (value: JavaValue, path: string) => T[] {
+  return (value, path) => {
+    if (!Array.isArray(value)) refuse(path, value, "a list");
+    return value.map((item, i) => read(item, `${path}[${i}]`));
+  };
+}
+
+/** A reader of maps, from readers of keys and values. Entries with null values are left out. */
+export function asMap<K, V>(
+  readKey: (key: JavaKey, path: string) => K,
+  readValue: (value: JavaValue, path: string) => V,
+): (value: JavaValue, path: string) => Map<K, V> {
+  return (value, path) => {
+    if (!(value instanceof Map)) refuse(path, value, "an object");
+    const map = new Map<K, V>();
+    for (const [key, item] of value) {
+      if (item === null) continue;
+      const itemPath = `${path}{${show(key)}}`;
+      map.set(readKey(key, itemPath), readValue(item, itemPath));
+    }
+    return map;
+  };
 }
 
 /** A string; numbers and booleans by their text, as in Java. */

@@ -3,7 +3,7 @@ import type { Buffer } from "node:buffer";
 import { writeJavaJson } from "../javaJson.ts";
 import { type DataVersion, readDataVersion } from "./dataVersion.ts";
 import { RETRY_POLICY_TYPE, readEnum } from "./enums.ts";
-import { asBean, type Bean, BodyError, readBean, textKey, toInteger, toText } from "./reader.ts";
+import { asBean, asMap, type Bean, readBean, textKey, toInteger, toText } from "./reader.ts";
 
 /** GroupRetryPolicy: delays between deliveries of a message; the policy named by `type` counts. Times are ms. */
 export interface GroupRetryPolicy {
@@ -90,7 +90,7 @@ export function decodeSubscriptionGroupWrapper(body: Buffer | string): Subscript
   const bean = readBean("SubscriptionGroupWrapper", body);
   return {
     dataVersion: bean.bean("dataVersion", readDataVersion) ?? { counter: 0, stateVersion: 0, timestamp: 0 },
-    forbiddenTable: bean.map("forbiddenTable", textKey, readForbidden) ?? new Map(),
+    forbiddenTable: bean.map("forbiddenTable", textKey, asMap(textKey, toInteger)) ?? new Map(),
     subscriptionGroupTable:
       bean.map("subscriptionGroupTable", textKey, asBean(readSubscriptionGroupConfig)) ?? new Map(),
   };
@@ -141,9 +141,4 @@ function readSimpleSubscription(bean: Bean): SimpleSubscriptionData {
     topic: bean.text("topic"),
     version: bean.integer("version", 0),
   };
-}
-
-function readForbidden(value: Parameters<typeof toText>[0], path: string): Map<string, number> {
-  if (!(value instanceof Map)) throw new BodyError(`${path}: the topics of a group must be an object`);
-  return new Map([...value].map(([topic, bits]) => [textKey(topic, path), toInteger(bits, path)]));
 }

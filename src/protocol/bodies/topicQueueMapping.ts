@@ -1,5 +1,5 @@
 /** TopicQueueMappingInfo and TopicQueueMappingDetail: where the logical queues of a static topic live. */
-import { asBean, type Bean, integerKey, toInteger } from "./reader.ts";
+import { asBean, asList, type Bean, integerKey, toInteger } from "./reader.ts";
 
 export interface TopicQueueMappingInfo {
   bname?: string | undefined;
@@ -46,13 +46,8 @@ export function readTopicQueueMappingInfo(bean: Bean): TopicQueueMappingInfo {
 export function readTopicQueueMappingDetail(bean: Bean): TopicQueueMappingDetail {
   return {
     ...readTopicQueueMappingInfo(bean),
-    hostedQueues: bean.map("hostedQueues", integerKey, readItems) ?? new Map(),
+    hostedQueues: bean.map("hostedQueues", integerKey, asList(asBean(readItem))) ?? new Map(),
   };
-}
-
-function readItems(value: Parameters<ReturnType<typeof asBean>>[0], path: string): LogicQueueMappingItem[] {
-  if (!Array.isArray(value)) return [];
-  return value.map((item, i) => asBean(readItem)(item, `${path}[${i}]`));
 }
 
 function readItem(bean: Bean): LogicQueueMappingItem {

@@ -1,7 +1,7 @@
 /** TopicRouteData: the brokers of a topic and the queues each of them has; answer to GET_ROUTEINFO_BY_TOPIC. */
 import type { Buffer } from "node:buffer";
 import { JAVA_JSON, STANDARD_JSON, writeJavaJson } from "../javaJson.ts";
-import { asBean, type Bean, integerKey, readBean, textKey, toText } from "./reader.ts";
+import { asBean, asList, type Bean, integerKey, readBean, textKey, toText } from "./reader.ts";
 import { readTopicQueueMappingInfo, type TopicQueueMappingInfo } from "./topicQueueMapping.ts";
 
 export interface QueueData {
@@ -41,7 +41,7 @@ export function decodeTopicRouteData(body: Buffer | string): TopicRouteData {
   const bean = readBean("TopicRouteData", body);
   return {
     brokerDatas: bean.list("brokerDatas", asBean(readBrokerData)) ?? [],
-    filterServerTable: bean.map("filterServerTable", textKey, texts) ?? new Map(),
+    filterServerTable: bean.map("filterServerTable", textKey, asList(toText)) ?? new Map(),
     orderTopicConf: bean.text("orderTopicConf"),
     queueDatas: bean.list("queueDatas", asBean(readQueueData)) ?? [],
     topicQueueMappingByBroker: bean.map("topicQueueMappingByBroker", textKey, asBean(readTopicQueueMappingInfo)),
@@ -66,8 +66,4 @@ export function readBrokerData(bean: Bean): BrokerData {
     enableActingMaster: bean.boolean("enableActingMaster", false),
     zoneName: bean.text("zoneName"),
   };
-}
-
-function texts(value: Parameters<typeof toText>[0], path: string): string[] {
-  return Array.isArray(value) ? value.map((item, i) => toText(item, `${path}[${i}]`)) : [toText(value, path)];
 }
