@@ -2,12 +2,11 @@
 // proto/options.json: `node compat-tests/dumper/dump.mjs`. The pairing of request codes with headers, which no reflection can see in full,
 // is kept by hand in pairs.json and checked here against the annotations.
 
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { apacheJars } from "./jars.mjs";
+import { withDumper } from "./java.mjs";
 import { layout } from "./layout.mjs";
 import { symbolicDefault } from "./symbolic.mjs";
 
@@ -21,36 +20,10 @@ const PROCESSOR_COUNTS = [1, 2, 3, 8, 200];
  * @returns {Record<string, unknown>} file name inside proto/ -> its content.
  */
 export function dump(jarDirectory) {
-  const work = mkdtempSync(join(tmpdir(), "skylark-dumper-"));
-  try {
-    const classPath = [work, join(jarDirectory, "*")].join(delimiter);
-    const sources = ["Dumper", "Json", "WireDump", "OptionDump"].map((name) => join(HERE, "src", `${name}.java`));
-    execFileSync("javac", ["-nowarn", "-proc:none", "-cp", classPath, "-d", work, ...sources], {
-      stdio: ["ignore", 2, 2],
-    });
-    const run = (view, processors) => {
-      const output = join(work, "dump.json");
-      const jvm = [
-        "-Xmx256m",
-        `-XX:ActiveProcessorCount=${processors}`,
-        `-Duser.home=${join(work, "home")}`,
-        "-cp",
-        classPath,
-      ];
-      const { NAMESRV_ADDR: _, ...environment } = process.env;
-      execFileSync("java", [...jvm, "Dumper", view, jarDirectory, output], {
-        env: { ...environment, ROCKETMQ_HOME: join(work, "rocketmq") },
-        stdio: ["ignore", "ignore", 2],
-      });
-      return JSON.parse(readFileSync(output, "utf8"));
-    };
-    return {
-      "remoting.json": remoting(run("remoting", 1)),
-      "options.json": options(PROCESSOR_COUNTS.map((count) => run("options", count))),
-    };
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+  return withDumper(jarDirectory, (view) => ({
+    "remoting.json": remoting(view("remoting", jarDirectory)),
+    "options.json": options(PROCESSOR_COUNTS.map((count) => view("options", "", count))),
+  }));
 }
 
 function remoting(wire) {

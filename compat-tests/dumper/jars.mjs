@@ -1,5 +1,5 @@
 // Where the Apache RocketMQ 5.5.0 jars are, and whether this machine can read them.
-// APACHE_ROCKETMQ_LIB names a directory that already holds them; otherwise Maven fetches them once into compat-tests/.work.
+// SKYLARK_APACHE_LIB names a directory that already holds them; otherwise Maven fetches them once into compat-tests/.work.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
@@ -15,14 +15,14 @@ export function apacheJars() {
   for (const tool of ["javac", "java"]) {
     if (!runs(tool)) return { missing: `${tool} is not installed` };
   }
-  const given = process.env.APACHE_ROCKETMQ_LIB;
+  const given = process.env.SKYLARK_APACHE_LIB;
   if (given !== undefined) {
     return hasJars(given)
       ? { directory: given }
-      : { missing: `APACHE_ROCKETMQ_LIB=${given} holds no rocketmq-remoting-5.5.0.jar` };
+      : { missing: `SKYLARK_APACHE_LIB=${given} holds no rocketmq-remoting-5.5.0.jar` };
   }
   if (!hasJars(FETCHED)) {
-    if (!runs("mvn")) return { missing: "mvn is not installed and APACHE_ROCKETMQ_LIB is not set" };
+    if (!runs("mvn")) return { missing: "mvn is not installed and SKYLARK_APACHE_LIB is not set" };
     try {
       execFileSync(
         "mvn",

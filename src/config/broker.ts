@@ -3,7 +3,7 @@
  * and AuthConfig. Mirrors BrokerStartup, with its corrections (a master has brokerId 0, HA listens one port above).
  */
 import { BROKER_HELP } from "./brokerHelp.ts";
-import { checkAddresses, checkPorts, checkPositive } from "./checks.ts";
+import { checkAddresses, checkPorts, checkPositive, isPort } from "./checks.ts";
 import { type Configuration, type Loaded, load, type Updated, update } from "./config.ts";
 import { BROKER_OPTIONS, type BrokerOptions } from "./generated/brokerOptions.ts";
 import { LOOPBACK_MACHINE, type Machine } from "./machine.ts";
@@ -70,8 +70,17 @@ function correct(config: BrokerConfig, warnings: string[]): void {
     );
     config.brokerId = 0;
   }
-  if (config.haListenPort <= 0) config.haListenPort = config.listenPort > 0 ? config.listenPort + 1 : 0;
+  if (config.haListenPort <= 0) config.haListenPort = isPort(config.listenPort) ? config.listenPort + 1 : 0;
+  config.bitMapLengthConsumeQueueExt = bloomFilterBits(
+    config.expectConsumerNumUseFilter,
+    config.maxErrorRateOfBloomFilter,
+  );
   config.timerPrecisionMs = [1000, 500, 200].find((step) => config.timerPrecisionMs >= step) ?? 100;
+}
+
+/** Apache's ConsumerFilterManager overrides the option by the size of its Bloom filter, in whole bytes, at every start. */
+function bloomFilterBits(expected: number, errorPercent: number): number {
+  return 8 * Math.ceil(Math.ceil(expected * Math.log2(100 / errorPercent) * Math.LOG2E) / 8);
 }
 
 function check(config: BrokerConfig): string[] {

@@ -50,6 +50,7 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   maxMessageSize: live("Largest message in bytes"),
   maxTopicLength: live("Longest topic name of an ordinary message in bytes"),
   rejectTransactionMessage: live("Refuse transactional messages"),
+  rejectPullConsumerEnable: live("Refuse consumers that pull by themselves"),
   enablePropertyFilter: live("Allow SQL92 filters on message properties"),
   longPollingEnable: live("Hold a pull that finds nothing until a message arrives"),
   shortPollingTimeMills: live("Milliseconds that a pull is held where long polling is off"),

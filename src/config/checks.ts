@@ -2,6 +2,11 @@
 
 const PORT_MAX = 65_535;
 
+/** Whether `port` is one that can be listened on by its number. */
+export function isPort(port: number): boolean {
+  return port > 0 && port <= PORT_MAX;
+}
+
 /** Ports may be 0 (any free port). */
 export function checkPorts<C extends object>(config: C, keys: readonly (keyof C & string)[]): string[] {
   return keys
@@ -20,7 +25,7 @@ export function checkAddresses(key: string, text: string | undefined): string[] 
     .split(";")
     .filter((address) => {
       const port = /^.+:(\d{1,5})$/.exec(address.trim())?.[1];
-      return address.trim() !== "" && (port === undefined || Number(port) < 1 || Number(port) > PORT_MAX);
+      return address.trim() !== "" && !isPort(Number(port));
     })
     .map((address) => `${key}: "${address}" is not host:port (expected such as 127.0.0.1:9876;192.168.0.1:9876)`);
 }

@@ -10,7 +10,7 @@ import { findOption, type OptionTable } from "./table.ts";
 
 /** What every configuration carries besides its options. */
 export interface Provenance {
-  /** The entries as given, by Apache's key (by the written one if Apache has none). `given.has("brokerIP1")`: not a default. */
+  /** The entries as given, unknown keys included. `given.has("brokerIP1")`: the operator chose it, it is no default. */
   readonly given: Map<string, string>;
   /** Changes that wait for the next start, by key. */
   readonly pending: Map<string, string>;
@@ -46,9 +46,9 @@ export function load<Options extends object>(
     values[row.key] = row.default === undefined ? undefined : coerce(row, resolveDefault(row.default, machine));
   }
   const given = new Map(read.unknown);
-  for (const [key, { value, text }] of read.known) {
+  for (const [key, { written, value, text }] of read.known) {
     values[key] = value;
-    given.set(key, text);
+    given.set(written, text);
   }
   const config = { ...values, given, pending: new Map<string, string>() } as unknown as Configuration<Options>;
   return { config, warnings: read.warnings };
@@ -75,6 +75,7 @@ export function update<Options extends object>(
       pending.push(key);
       warnings.push(`${key}=${text} acts at the next start`);
     }
+    for (const other of config.given.keys()) if (findOption(table, other) === row) config.given.delete(other);
     config.given.set(key, text);
   }
   return { changed, pending, warnings };

@@ -22,6 +22,9 @@ export const NAMESRV_HELP: Partial<Record<keyof NamesrvOptions, Help>> = {
   notifyMinBrokerIdChanged: live("Tell brokers of a group when its lowest brokerId changes"),
   supportActingMaster: live("Let a slave stand in for a master that is gone"),
   deleteTopicWithBrokerRegistration: live("Remove a broker's topics that its registration does not name"),
+  needWaitForService: fixed("Answer route requests only some time after the start"),
+  waitSecondsForService: fixed("Seconds of that time"),
+  unRegisterBrokerQueueCapacity: fixed("Brokers that may wait to be removed together"),
   serverChannelMaxIdleTimeSeconds: fixed("Seconds after which a silent connection is closed"),
   serverSocketBacklog: fixed("Connections that may wait to be accepted"),
 };

@@ -37,21 +37,21 @@ export function formatProperties(entries: ReadonlyMap<string, string>): string {
 
 /** Natural lines without comments and leading blanks, joined where the line end is escaped. */
 function* logicalLines(text: string): Generator<string> {
-  let joined: string | undefined;
+  let joined = "";
   for (const natural of text.split(/\r\n|\n|\r/)) {
     const line = natural.replace(/^[ \t\f]+/, "");
-    if (joined === undefined && (line === "" || line[0] === "#" || line[0] === "!")) continue;
-    const whole = (joined ?? "") + line;
-    // Only the backslashes of this natural line count, which a preceding join cannot have left.
+    // What follows an escaped line end is neither comment nor blank line, unless nothing stood before that line end.
+    if (joined === "" && (line === "" || line[0] === "#" || line[0] === "!")) continue;
+    joined += line;
     const backslashes = /\\*$/.exec(line)?.[0].length ?? 0;
     if (backslashes % 2 === 1) {
-      joined = whole.slice(0, -1);
+      joined = joined.slice(0, -1);
     } else {
-      if (whole !== "" || joined === undefined) yield whole;
-      joined = undefined;
+      yield joined;
+      joined = "";
     }
   }
-  if (joined !== undefined && joined !== "") yield joined;
+  if (joined !== "") yield joined;
 }
 
 /** Where the key ends: the first `=`, `:` or blank that no backslash precedes. */
