@@ -1,0 +1,315 @@
+package skylark.compat;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Deque;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
+import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.PullResult;
+import org.apache.rocketmq.client.consumer.PullStatus;
+import org.apache.rocketmq.client.exception.MQBrokerException;
+import org.apache.rocketmq.client.exception.MQClientException;
+import org.apache.rocketmq.client.impl.consumer.DefaultMQPushConsumerImpl;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.common.TopicConfig;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
+
+/**
+ * What a scenario works with: names nobody else uses, clients that are closed afterwards, facts for the report, and the faults the runner
+ * can inject. Every client gets its own instance name, so scenarios in one JVM share no connection.
+ */
+final class Ctx implements AutoCloseable {
+    private static final AtomicInteger INSTANCES = new AtomicInteger();
+
+    final String namesrv;
+    private final String run;
+    private final String scenario;
+    private final Faults faults;
+    private final Deque<Runnable> closers = new ArrayDeque<>();
+    private final Map<String, String> facts = Collections.synchronizedMap(new TreeMap<>());
+    private final List<String> ownNames = new ArrayList<>();
+    private DefaultMQAdminExt admin;
+
+    Ctx(String namesrv, String run, String scenario, Faults faults) {
+        this.namesrv = namesrv;
+        this.run = run;
+        this.scenario = scenario;
+        this.faults = faults;
+    }
+
+    // ---- names
+
+    /** A name of this run and scenario; the same suffix gives the same name. */
+    String name(String suffix) {
+        String name = "C" + run + "_" + scenario.replace('-', '_') + "_" + suffix;
+        synchronized (ownNames) {
+            if (!ownNames.contains(name)) {
+                ownNames.add(name);
+            }
+        }
+        return name;
+    }
+
+    String group(String suffix) {
+        return name("g" + suffix);
+    }
+
+    /** Creates a topic on the broker and waits until the NameServer routes it with these queues. */
+    String topic(String suffix, int queues) throws Exception {
+        String topic = name(suffix);
+        createTopic(topic, queues, 6);
+        return topic;
+    }
+
+    void createTopic(String topic, int queues, int perm) throws Exception {
+        admin().createAndUpdateTopicConfig(brokerAddr(), new TopicConfig(topic, queues, queues, perm));
+        awaitRoute(topic, queues, perm);
+    }
+
+    void awaitRoute(String topic, int queues, int perm) throws Exception {
+        await(10_000, "the route of " + topic, () -> {
+            try {
+                List<Shim.Queues> route = Shim.route(admin(), topic);
+                return route.size() == 1 && route.get(0).read() == queues && route.get(0).perm() == perm;
+            } catch (MQClientException notYet) {
+                return false;
+            }
+        });
+    }
+
+    // ---- clients
+
+    DefaultMQAdminExt admin() throws Exception {
+        synchronized (closers) {
+            if (admin == null) {
+                DefaultMQAdminExt created = new DefaultMQAdminExt(10_000);
+                created.setInstanceName(instance());
+                created.setNamesrvAddr(namesrv);
+                created.start();
+                admin = created;
+                closers.push(created::shutdown);
+            }
+            return admin;
+        }
+    }
+
+    String brokerAddr() throws Exception {
+        return Shim.masterAddr(admin());
+    }
+
+    /** A started producer whose sends wait long enough for a busy two-core machine. */
+    DefaultMQProducer producer() throws Exception {
+        DefaultMQProducer producer = newProducer();
+        producer.start();
+        return producer;
+    }
+
+    DefaultMQProducer newProducer() {
+        DefaultMQProducer producer = new DefaultMQProducer(group("p"));
+        producer.setNamesrvAddr(namesrv);
+        producer.setInstanceName(instance());
+        producer.setSendMsgTimeout(10_000);
+        producer.setPollNameServerInterval(1_000);
+        onClose(producer::shutdown);
+        return producer;
+    }
+
+    /** A push consumer, not started, from the first offset, with few threads. */
+    DefaultMQPushConsumer push(String group) {
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
+        consumer.setNamesrvAddr(namesrv);
+        consumer.setInstanceName(instance());
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.setConsumeThreadMin(2);
+        consumer.setConsumeThreadMax(4);
+        consumer.setPollNameServerInterval(1_000);
+        onClose(consumer::shutdown);
+        return consumer;
+    }
+
+    @SuppressWarnings("deprecation")
+    DefaultMQPullConsumer pull(String group) throws Exception {
+        DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(group);
+        consumer.setNamesrvAddr(namesrv);
+        consumer.setInstanceName(instance());
+        onClose(consumer::shutdown);
+        consumer.start();
+        return consumer;
+    }
+
+    /** A lite pull consumer, not started, that commits only when told to. */
+    DefaultLitePullConsumer lite(String group) {
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(group);
+        consumer.setNamesrvAddr(namesrv);
+        consumer.setInstanceName(instance());
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.setAutoCommit(false);
+        onClose(consumer::shutdown);
+        return consumer;
+    }
+
+    String instance() {
+        return "i" + run + INSTANCES.incrementAndGet();
+    }
+
+    void onClose(Runnable closer) {
+        synchronized (closers) {
+            closers.push(closer);
+        }
+    }
+
+    // ---- messages
+
+    static Message message(String topic, String tag, String key, String body) {
+        return new Message(topic, tag, key, body.getBytes(StandardCharsets.UTF_8));
+    }
+
+    static Message message(String topic, String body) {
+        return new Message(topic, body.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** Everything in a topic, read queue by queue with plain pulls; the offsets of each queue are dense or it throws. */
+    @SuppressWarnings("deprecation")
+    List<MessageExt> drain(DefaultMQPullConsumer consumer, String topic) throws Exception {
+        List<MessageExt> found = new ArrayList<>();
+        for (MessageQueue queue : consumer.fetchSubscribeMessageQueues(topic)) {
+            long offset = consumer.minOffset(queue);
+            long end = consumer.maxOffset(queue);
+            while (offset < end) {
+                PullResult result = consumer.pull(queue, "*", offset, 32);
+                Check.eq(PullStatus.FOUND, result.getPullStatus(), "pull " + queue + " at " + offset);
+                for (MessageExt message : result.getMsgFoundList()) {
+                    Check.eq(offset, message.getQueueOffset(), "queue offset in " + queue);
+                    offset++;
+                    found.add(message);
+                }
+                Check.eq(offset, result.getNextBeginOffset(), "next offset in " + queue);
+            }
+        }
+        return found;
+    }
+
+    // ---- rebalancing
+
+    /** How many queues of a topic a push consumer holds now. */
+    static int held(DefaultMQPushConsumer consumer, String topic) {
+        int count = 0;
+        for (MessageQueue queue : consumer.getDefaultMQPushConsumerImpl().getRebalanceImpl().getProcessQueueTable().keySet()) {
+            if (queue.getTopic().equals(topic)) {
+                count++;
+            }
+        }
+        return count;
+    }
+
+    /**
+     * Waits until a started push consumer holds its group's retry topic. The broker creates that topic at the first heartbeat; a client
+     * left alone would look for its route after 30 s and balance after 20 s more.
+     */
+    void holdRetryTopic(DefaultMQPushConsumer consumer) throws Exception {
+        String topic = "%RETRY%" + consumer.getConsumerGroup();
+        DefaultMQPushConsumerImpl impl = consumer.getDefaultMQPushConsumerImpl();
+        await(20_000, "the consumer to hold " + topic, () -> {
+            impl.getmQClientFactory().updateTopicRouteInfoFromNameServer(topic);
+            impl.doRebalance();
+            return held(consumer, topic) > 0;
+        });
+    }
+
+    // ---- waiting, facts, faults
+
+    /** Polls until a condition holds; throws with what was awaited otherwise. */
+    static void await(long timeoutMs, String what, Callable<Boolean> holds) throws Exception {
+        long deadline = System.nanoTime() + timeoutMs * 1_000_000;
+        while (!holds.call()) {
+            if (System.nanoTime() > deadline) {
+                throw new Check.Mismatch("no " + what + " within " + timeoutMs + " ms");
+            }
+            Thread.sleep(20);
+        }
+    }
+
+    /** Waits until an inbox holds this many, then a little longer, so that surplus messages show. */
+    static void awaitExactly(Inbox inbox, int count, long timeoutMs) throws Exception {
+        await(timeoutMs, count + " messages", () -> inbox.size() >= count);
+        Thread.sleep(300);
+        Check.eq(count, inbox.size(), "messages received");
+    }
+
+    /** A value the report compares between the servers; addresses and this run's names are replaced, so equal behaviour gives equal text. */
+    void fact(String key, Object value) {
+        String text = String.valueOf(value);
+        synchronized (ownNames) {
+            List<String> longestFirst = new ArrayList<>(ownNames);
+            longestFirst.sort((a, b) -> b.length() - a.length());
+            for (String name : longestFirst) {
+                text = text.replace(name, "<" + name.substring(name.lastIndexOf('_') + 1) + ">");
+            }
+        }
+        facts.put(key, text.replaceAll("\\d+\\.\\d+\\.\\d+\\.\\d+:\\d+", "<addr>"));
+    }
+
+    /** Code and remark of a refusal, as a fact; hands the code back. */
+    int refusal(String key, Exception refused) {
+        if (refused instanceof MQBrokerException e) {
+            fact(key, e.getResponseCode() + " " + e.getErrorMessage());
+            return e.getResponseCode();
+        }
+        if (refused instanceof MQClientException e) {
+            if (e.getCause() instanceof MQBrokerException cause) {
+                return refusal(key, cause);
+            }
+            fact(key, "client " + e.getResponseCode() + " " + e.getErrorMessage());
+            return e.getResponseCode();
+        }
+        throw new Check.Mismatch(key + ": refused with " + refused);
+    }
+
+    Map<String, String> facts() {
+        return facts;
+    }
+
+    /** Asks the runner for a fault, such as restart-broker, and returns when it has been done. */
+    void fault(String order) throws Exception {
+        faults.order(order);
+    }
+
+    static Set<String> numbered(String prefix, int from, int to) {
+        Set<String> names = new java.util.TreeSet<>();
+        for (int i = from; i < to; i++) {
+            names.add(prefix + i);
+        }
+        return names;
+    }
+
+    @Override
+    public void close() {
+        while (true) {
+            Runnable closer;
+            synchronized (closers) {
+                closer = closers.poll();
+            }
+            if (closer == null) {
+                return;
+            }
+            try {
+                closer.run();
+            } catch (RuntimeException alreadyClosed) {
+                // A client that was shut down by its scenario, or never started: nothing is left to release.
+            }
+        }
+    }
+}

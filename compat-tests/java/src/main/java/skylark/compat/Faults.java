@@ -1,0 +1,24 @@
+package skylark.compat;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+
+/** The line to the runner: an order goes out on stdout as "@@ order", the answer "done" or "failed ..." comes back on stdin. */
+final class Faults {
+    private final PrintStream out;
+    private final BufferedReader in = new BufferedReader(new InputStreamReader(System.in));
+
+    Faults(PrintStream out) {
+        this.out = out;
+    }
+
+    synchronized void order(String order) throws IOException {
+        out.println("@@ " + order);
+        String answer = in.readLine();
+        if (!"done".equals(answer)) {
+            throw new Check.Mismatch("the runner could not do " + order + ": " + answer);
+        }
+    }
+}

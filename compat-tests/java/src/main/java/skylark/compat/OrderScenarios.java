@@ -1,0 +1,172 @@
+package skylark.compat;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.common.message.MessageExt;
+
+/** Order: sent by a selector, consumed under queue locks. */
+final class OrderScenarios {
+    private OrderScenarios() {
+    }
+
+    static void register(Map<String, Scenario> all) {
+        all.put("ordered-selector", OrderScenarios::selector);
+        all.put("ordered-takeover", OrderScenarios::takeover);
+        all.put("ordered-suspend", OrderScenarios::suspend);
+        all.put("ordered-max-reconsume", OrderScenarios::maxReconsume);
+    }
+
+    private static void send(DefaultMQProducer producer, String topic, int keys, int from, int to) throws Exception {
+        for (int i = from; i < to; i++) {
+            for (int key = 0; key < keys; key++) {
+                producer.send(Ctx.message(topic, key + ":" + i), (queues, message, arg) -> queues.get((Integer) arg % queues.size()), key);
+            }
+        }
+    }
+
+    /** For each key the numbers in the order they came. */
+    private static Map<String, List<Integer>> byKey(List<Inbox> inboxes) {
+        Map<String, List<Integer>> byKey = new HashMap<>();
+        for (Inbox inbox : inboxes) {
+            for (String body : inbox.bodies()) {
+                String[] parts = body.split(":");
+                byKey.computeIfAbsent(parts[0], key -> new ArrayList<>()).add(Integer.valueOf(parts[1]));
+            }
+        }
+        return byKey;
+    }
+
+    private static void selector(Ctx ctx) throws Exception {
+        String topic = ctx.topic("t", 4);
+        DefaultMQProducer producer = ctx.producer();
+        List<Inbox> inboxes = List.of(new Inbox(), new Inbox());
+        List<DefaultMQPushConsumer> members = new ArrayList<>();
+        for (Inbox inbox : inboxes) {
+            DefaultMQPushConsumer member = ctx.push(ctx.group("c"));
+            member.subscribe(topic, "*");
+            member.registerMessageListener(inbox.orderly());
+            member.start();
+            members.add(member);
+        }
+        for (DefaultMQPushConsumer member : members) {
+            Ctx.await(15_000, "two queues for each member", () -> Ctx.held(member, topic) == 2);
+        }
+        send(producer, topic, 8, 0, 40);
+        Ctx.await(30_000, "320 messages", () -> inboxes.get(0).size() + inboxes.get(1).size() >= 320);
+        Map<String, List<Integer>> byKey = byKey(inboxes);
+        Check.eq(8, byKey.size(), "keys");
+        List<Integer> want = new ArrayList<>();
+        for (int i = 0; i < 40; i++) {
+            want.add(i);
+        }
+        byKey.forEach((key, got) -> Check.eq(want, got, "order of key " + key));
+        Check.that(inboxes.get(0).size() > 0 && inboxes.get(1).size() > 0, "both members got work");
+    }
+
+    /** A member leaves in the middle: its locks pass on and order per key holds (repeats allowed, steps back beyond them not). */
+    private static void takeover(Ctx ctx) throws Exception {
+        String topic = ctx.topic("t", 4);
+        DefaultMQProducer producer = ctx.producer();
+        Map<String, Integer> highest = new ConcurrentHashMap<>();
+        List<String> breaks = new ArrayList<>();
+        MessageListenerOrderly listener = (messages, context) -> {
+            for (MessageExt message : messages) {
+                String[] parts = Inbox.text(message).split(":");
+                int number = Integer.parseInt(parts[1]);
+                int before = highest.getOrDefault(parts[0], -1);
+                if (number > before + 1) {
+                    synchronized (breaks) {
+                        breaks.add(parts[0] + " jumped from " + before + " to " + number);
+                    }
+                }
+                highest.merge(parts[0], number, Math::max);
+            }
+            return ConsumeOrderlyStatus.SUCCESS;
+        };
+        List<DefaultMQPushConsumer> members = new ArrayList<>();
+        for (int i = 0; i < 2; i++) {
+            DefaultMQPushConsumer member = ctx.push(ctx.group("c"));
+            member.subscribe(topic, "*");
+            member.registerMessageListener(listener);
+            member.start();
+            members.add(member);
+        }
+        Ctx.await(15_000, "two queues for each member", () -> Ctx.held(members.get(0), topic) == 2 && Ctx.held(members.get(1), topic) == 2);
+        send(producer, topic, 4, 0, 50);
+        members.get(1).shutdown();
+        send(producer, topic, 4, 50, 80);
+        // The lock of the member that left is given back by its shutdown; without that it would expire after 60 s.
+        Ctx.await(40_000, "the last message of each key", () -> highest.size() == 4 && highest.values().stream().allMatch(n -> n == 79));
+        Check.eq(List.of(), breaks, "gaps in the order");
+    }
+
+    private static void suspend(Ctx ctx) throws Exception {
+        String topic = ctx.topic("t", 1);
+        DefaultMQProducer producer = ctx.producer();
+        for (int i = 0; i < 5; i++) {
+            producer.send(Ctx.message(topic, "m" + i));
+        }
+        Inbox inbox = new Inbox();
+        AtomicInteger calls = new AtomicInteger();
+        List<Integer> reconsumed = new ArrayList<>();
+        DefaultMQPushConsumer consumer = ctx.push(ctx.group("c"));
+        consumer.subscribe(topic, "*");
+        consumer.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
+            String body = Inbox.text(messages.get(0));
+            if (body.equals("m2") && calls.incrementAndGet() <= 3) {
+                reconsumed.add(messages.get(0).getReconsumeTimes());
+                context.setSuspendCurrentQueueTimeMillis(200);
+                return ConsumeOrderlyStatus.SUSPEND_CURRENT_QUEUE_A_MOMENT;
+            }
+            inbox.add(messages);
+            return ConsumeOrderlyStatus.SUCCESS;
+        });
+        consumer.start();
+        Ctx.awaitExactly(inbox, 5, 15_000);
+        Check.eq(List.of("m0", "m1", "m2", "m3", "m4"), inbox.bodies(), "order with a suspended message");
+        Check.eq(List.of(0, 1, 2), reconsumed, "reconsume times of the suspended message");
+        Check.that(inbox.timeOf(2) - inbox.timeOf(1) >= 550, "three suspensions of 200 ms took " + (inbox.timeOf(2) - inbox.timeOf(1)) + " ms");
+    }
+
+    /** An ordered message that keeps failing leaves its queue after maxReconsumeTimes and goes by way of the retry topic to the DLQ. */
+    private static void maxReconsume(Ctx ctx) throws Exception {
+        String topic = ctx.topic("t", 1);
+        String group = ctx.group("c");
+        DefaultMQProducer producer = ctx.producer();
+        for (int i = 0; i < 3; i++) {
+            producer.send(Ctx.message(topic, "m" + i));
+        }
+        Inbox inbox = new Inbox();
+        List<Integer> tries = new ArrayList<>();
+        DefaultMQPushConsumer consumer = ctx.push(group);
+        consumer.setMaxReconsumeTimes(2);
+        consumer.subscribe(topic, "*");
+        consumer.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
+            if (Inbox.text(messages.get(0)).equals("m1")) {
+                tries.add(messages.get(0).getReconsumeTimes());
+                context.setSuspendCurrentQueueTimeMillis(50);
+                return ConsumeOrderlyStatus.SUSPEND_CURRENT_QUEUE_A_MOMENT;
+            }
+            inbox.add(messages);
+            return ConsumeOrderlyStatus.SUCCESS;
+        });
+        consumer.start();
+        ctx.holdRetryTopic(consumer);
+        Ctx.awaitExactly(inbox, 2, 15_000);
+        Check.eq(List.of("m0", "m2"), inbox.bodies(), "order around the message given up");
+        Check.eq(List.of(0, 1, 2), tries.subList(0, 3), "reconsume times before it was given up");
+        List<MessageExt> dead = RetryScenarios.dead(ctx, group, 1);
+        Check.eq("m1", Inbox.text(dead.get(0)), "message in the DLQ");
+        Check.eq(topic, dead.get(0).getProperty("RETRY_TOPIC"), "RETRY_TOPIC");
+        ctx.fact("tries", tries);
+        ctx.fact("reconsume times in the DLQ", dead.get(0).getReconsumeTimes());
+    }
+}

@@ -1,0 +1,121 @@
+package skylark.compat;
+
+import java.io.PrintStream;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+/**
+ * Runs scenarios against a NameServer and prints one JSON line for each: {scenario, ok, detail, ms, facts}.
+ *
+ * <p>Usage: {@code Scenarios --namesrv HOST:PORT --run ID [--parallel N] [--timeout SECONDS] NAME...}, or {@code Scenarios --list}.
+ * Nothing else goes to stdout, so clients that print cannot break the lines.
+ */
+public final class Scenarios {
+    private static final PrintStream OUT = System.out;
+
+    private Scenarios() {
+    }
+
+    static Map<String, Scenario> all() {
+        Map<String, Scenario> all = new LinkedHashMap<>();
+        SendScenarios.register(all);
+        LimitScenarios.register(all);
+        PushScenarios.register(all);
+        OrderScenarios.register(all);
+        RetryScenarios.register(all);
+        DelayScenarios.register(all);
+        PullScenarios.register(all);
+        LitePullScenarios.register(all);
+        QueryScenarios.register(all);
+        TopicScenarios.register(all);
+        FaultScenarios.register(all);
+        return all;
+    }
+
+    public static void main(String[] args) throws Exception {
+        System.setOut(System.err);
+        Map<String, Scenario> all = all();
+        String namesrv = null;
+        String run = "0";
+        int parallel = 1;
+        long timeoutSeconds = 120;
+        List<String> names = new ArrayList<>();
+        for (int i = 0; i < args.length; i++) {
+            switch (args[i]) {
+                case "--list" -> {
+                    all.keySet().forEach(OUT::println);
+                    return;
+                }
+                case "--namesrv" -> namesrv = args[++i];
+                case "--run" -> run = args[++i];
+                case "--parallel" -> parallel = Integer.parseInt(args[++i]);
+                case "--timeout" -> timeoutSeconds = Long.parseLong(args[++i]);
+                default -> names.add(args[i]);
+            }
+        }
+        Faults faults = new Faults(OUT);
+        ExecutorService lanes = Executors.newFixedThreadPool(parallel);
+        ExecutorService bodies = Executors.newCachedThreadPool();
+        List<Future<?>> started = new ArrayList<>();
+        for (String name : names) {
+            Scenario scenario = all.get(name);
+            if (scenario == null) {
+                throw new IllegalArgumentException("no scenario " + name);
+            }
+            String server = namesrv;
+            String id = run;
+            long limit = timeoutSeconds;
+            started.add(lanes.submit(() -> one(name, scenario, new Ctx(server, id, name, faults), bodies, limit)));
+        }
+        for (Future<?> future : started) {
+            future.get();
+        }
+        OUT.flush();
+        // Client threads that outlive their shutdown must not keep the runner waiting.
+        Runtime.getRuntime().halt(0);
+    }
+
+    private static void one(String name, Scenario scenario, Ctx ctx, ExecutorService bodies, long limitSeconds) {
+        long start = System.nanoTime();
+        Future<?> body = bodies.submit(() -> {
+            scenario.run(ctx);
+            return null;
+        });
+        String failure = null;
+        try {
+            body.get(limitSeconds, TimeUnit.SECONDS);
+        } catch (ExecutionException e) {
+            failure = describe(e.getCause());
+        } catch (TimeoutException e) {
+            failure = "not finished after " + limitSeconds + " s";
+            body.cancel(true);
+        } catch (InterruptedException e) {
+            failure = "interrupted";
+        }
+        long ms = (System.nanoTime() - start) / 1_000_000;
+        OUT.println(Json.line(name, failure, ms, ctx.facts()));
+        ctx.close();
+    }
+
+    private static String describe(Throwable failure) {
+        if (failure instanceof Check.Mismatch) {
+            return failure.getMessage();
+        }
+        StackTraceElement where = null;
+        for (StackTraceElement element : failure.getStackTrace()) {
+            if (element.getClassName().startsWith("skylark.")) {
+                where = element;
+                break;
+            }
+        }
+        return failure + (where == null ? "" : " at " + where.getFileName() + ":" + where.getLineNumber());
+    }
+}

@@ -1,0 +1,103 @@
+package skylark.compat;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.common.protocol.body.ClusterInfo;
+import org.apache.rocketmq.common.protocol.body.Connection;
+import org.apache.rocketmq.common.protocol.body.ConsumerConnection;
+import org.apache.rocketmq.common.protocol.heartbeat.MessageModel;
+import org.apache.rocketmq.common.protocol.heartbeat.SubscriptionData;
+import org.apache.rocketmq.common.protocol.route.BrokerData;
+import org.apache.rocketmq.common.protocol.route.QueueData;
+import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
+
+/** Everything whose package or signature differs between the 4.x and the 5.x client. Its twin in the other folder has the same methods. */
+final class Shim {
+    /** A row of a topic's route. */
+    record Queues(String broker, int read, int write, int perm, int sysFlag) {
+    }
+
+    private Shim() {
+    }
+
+    static void broadcasting(DefaultMQPushConsumer consumer) {
+        consumer.setMessageModel(MessageModel.BROADCASTING);
+    }
+
+    static String masterAddr(DefaultMQAdminExt admin) throws Exception {
+        ClusterInfo cluster = admin.examineBrokerClusterInfo();
+        for (BrokerData broker : cluster.getBrokerAddrTable().values()) {
+            String master = broker.getBrokerAddrs().get(0L);
+            if (master != null) {
+                return master;
+            }
+        }
+        throw new Check.Mismatch("no master in the cluster");
+    }
+
+    static String clusterName(DefaultMQAdminExt admin) throws Exception {
+        return admin.examineBrokerClusterInfo().getClusterAddrTable().keySet().iterator().next();
+    }
+
+    static List<Queues> route(DefaultMQAdminExt admin, String topic) throws Exception {
+        List<Queues> rows = new ArrayList<>();
+        for (QueueData data : admin.examineTopicRouteInfo(topic).getQueueDatas()) {
+            rows.add(new Queues(data.getBrokerName(), data.getReadQueueNums(), data.getWriteQueueNums(), data.getPerm(), data.getTopicSysFlag()));
+        }
+        return rows;
+    }
+
+    /** What the broker knows of a consumer group: clients, language, type, model, start, subscriptions; sorted, so that it compares. */
+    static TreeMap<String, String> consumers(DefaultMQAdminExt admin, String group) throws Exception {
+        ConsumerConnection found = admin.examineConsumerConnectionInfo(group);
+        TreeSet<String> clients = new TreeSet<>();
+        TreeSet<String> languages = new TreeSet<>();
+        for (Connection connection : found.getConnectionSet()) {
+            clients.add(connection.getClientId());
+            languages.add(connection.getLanguage().name());
+        }
+        TreeSet<String> subscriptions = new TreeSet<>();
+        for (SubscriptionData data : found.getSubscriptionTable().values()) {
+            subscriptions.add(data.getTopic() + " " + data.getSubString() + " " + new TreeSet<>(data.getTagsSet()) + " " + data.getExpressionType());
+        }
+        TreeMap<String, String> facts = new TreeMap<>();
+        facts.put("clients", clients.toString());
+        facts.put("languages", languages.toString());
+        facts.put("type", String.valueOf(found.getConsumeType()));
+        facts.put("model", String.valueOf(found.getMessageModel()));
+        facts.put("from", String.valueOf(found.getConsumeFromWhere()));
+        facts.put("subscriptions", subscriptions.toString());
+        return facts;
+    }
+
+    static TreeSet<String> producers(DefaultMQAdminExt admin, String group, String topic) throws Exception {
+        TreeSet<String> clients = new TreeSet<>();
+        for (Connection connection : admin.examineProducerConnectionInfo(group, topic).getConnectionSet()) {
+            clients.add(connection.getClientId());
+        }
+        return clients;
+    }
+
+    static void createTopic(DefaultMQProducer producer, String key, String topic, int queues) throws Exception {
+        producer.createTopic(key, topic, queues);
+    }
+
+    /** The 4.x client compresses with zlib only. */
+    static List<String> compressions() {
+        return List.of("ZLIB");
+    }
+
+    static void compressWith(DefaultMQProducer producer, String type) {
+        Check.eq("ZLIB", type, "compression of a 4.x client");
+    }
+
+    static void createGroup(DefaultMQAdminExt admin, String broker, String group) throws Exception {
+        org.apache.rocketmq.common.subscription.SubscriptionGroupConfig config = new org.apache.rocketmq.common.subscription.SubscriptionGroupConfig();
+        config.setGroupName(group);
+        admin.createAndUpdateSubscriptionGroupConfig(broker, config);
+    }
+}
