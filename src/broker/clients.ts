@@ -44,17 +44,17 @@ export type MessageModel = "BROADCASTING" | "CLUSTERING" | "LITE_SELECTIVE";
 
 /** How a group says it consumes; the last heartbeat wins. */
 export interface ConsumerKind {
-  consumeType: string;
-  messageModel: string;
-  consumeFromWhere: string;
+  consumeType: string | undefined;
+  messageModel: string | undefined;
+  consumeFromWhere: string | undefined;
 }
 
 /** One consumer group with at least one connection. */
 export class ConsumerGroup implements ConsumerKind {
   readonly name: string;
-  consumeType = "";
-  messageModel = "";
-  consumeFromWhere = "";
+  consumeType: string | undefined;
+  messageModel: string | undefined;
+  consumeFromWhere: string | undefined;
   /** By connection. */
   readonly members = new Map<number, Member>();
   /** By topic. */

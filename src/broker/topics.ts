@@ -164,18 +164,27 @@ export class Topics {
     );
   }
 
-  /** The retry or dead-letter topic of a group, created when missing; an existing one follows `order`. */
-  createInSendBack(topic: string, queueNums: number, perm: number, topicSysFlag: number, order = false): TopicConfig {
+  /**
+   * The retry or dead-letter topic of a group, created when missing; an existing one follows `order` where it is given.
+   * (Apache lets every send-back clear the mark that the next heartbeat sets again.)
+   */
+  createInSendBack(topic: string, queueNums: number, perm: number, topicSysFlag: number, order?: boolean): TopicConfig {
     const known = this.#table.get(topic);
     if (known !== undefined) {
-      if (known.order !== order) {
+      if (order !== undefined && known.order !== order) {
         known.order = order;
         this.#touch([known]);
       }
       return known;
     }
     return this.#add(
-      newTopicConfig(topic, { readQueueNums: queueNums, writeQueueNums: queueNums, perm, topicSysFlag, order }),
+      newTopicConfig(topic, {
+        readQueueNums: queueNums,
+        writeQueueNums: queueNums,
+        perm,
+        topicSysFlag,
+        order: order ?? false,
+      }),
     );
   }
 

@@ -1,0 +1,65 @@
+/**
+ * What handlers work on, and the few words they all use to answer. A handler file takes only the parts it needs.
+ * A handler that throws is answered SYSTEM_ERROR with the error's message by the dispatcher, as in Apache.
+ */
+import type { Buffer } from "node:buffer";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import type { Clients } from "../broker/clients.ts";
+import type { Groups } from "../broker/groups.ts";
+import type { Offsets } from "../broker/offsets.ts";
+import type { QueueLocks } from "../broker/queueLocks.ts";
+import type { Registration } from "../broker/registration.ts";
+import type { Schedule } from "../broker/schedule.ts";
+import type { Topics } from "../broker/topics.ts";
+import type { BrokerConfig } from "../config/index.ts";
+import { type Handler, type Lane, type Reply, type Row, row } from "../protocol/dispatch.ts";
+import { RequestCode } from "../protocol/generated/requestCodes.ts";
+import { ResponseCode } from "../protocol/generated/responseCodes.ts";
+import type { HeaderSchema } from "../protocol/headerSchema.ts";
+import type { Store } from "../store/types.ts";
+
+export interface BrokerParts {
+  readonly config: BrokerConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly store: Store;
+  readonly topics: Topics;
+  readonly groups: Groups;
+  readonly offsets: Offsets;
+  readonly clients: Clients;
+  readonly locks: QueueLocks;
+  readonly schedule: Schedule;
+  readonly registration: Registration;
+  /** `ip:port` under which clients know this broker. */
+  readonly address: () => string;
+}
+
+/** A row for a code by its name. */
+export function requestRow<H>(
+  name: keyof typeof RequestCode,
+  header: HeaderSchema<H> | undefined,
+  handle: Handler<H>,
+  lane: Lane = "any",
+): Row {
+  return row(RequestCode[name], name, header, handle, lane);
+}
+
+export function ok(header?: Reply["header"], body?: Buffer | string): Reply {
+  return { code: ResponseCode.SUCCESS, header, body };
+}
+
+export function refuse(code: keyof typeof ResponseCode, remark: string, header?: Reply["header"]): Reply {
+  return { code: ResponseCode[code], remark, header };
+}
+
+/**
+ * A header field without which nothing can be done. Apache does not enforce its @CFNotNull fields on most headers, so a
+ * frame without one gets this far; there it ends in a NullPointerException, here in a remark that names the field.
+ */
+export function need<T>(value: T | undefined, field: string): T {
+  if (value === undefined) throw new Error(`the header field ${field} is missing or not of its type`);
+  return value;
+}
