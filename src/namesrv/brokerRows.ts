@@ -124,20 +124,17 @@ function registerBroker(context: NamesrvContext, call: Call<RegisterBrokerReques
     log.warn({ by: caller.address, reason: outcome.reason }, "registration refused");
     return systemError(`register broker failed: ${outcome.reason}`);
   }
+  const order = config.returnOrderTopicConfigToBroker ? kv.list(ORDER_TOPIC_CONFIG) : undefined;
+  const body = order && encodeKVTable(order);
   if (outcome.kind === "ignored") {
     log.warn({ by: caller.address, reason: outcome.reason }, "registration ignored");
-    return SUCCESS;
+    return { code: ResponseCode.SUCCESS, body };
   }
+  const { haServerAddr, isNew, masterAddr, minBrokerChange } = outcome;
   liveness.watch(caller);
-  if (outcome.isNew)
-    log.info({ ...addressOf(header), name: header.brokerName, id: header.brokerId }, "broker registered");
-  if (outcome.minBrokerChange !== undefined) liveness.announce(outcome.minBrokerChange);
-  const order = config.returnOrderTopicConfigToBroker ? kv.list(ORDER_TOPIC_CONFIG) : undefined;
-  return {
-    code: ResponseCode.SUCCESS,
-    header: { haServerAddr: outcome.haServerAddr, masterAddr: outcome.masterAddr },
-    body: order && encodeKVTable(order),
-  };
+  if (isNew) log.info({ ...addressOf(header), name: header.brokerName, id: header.brokerId }, "broker registered");
+  if (minBrokerChange !== undefined) liveness.announce(minBrokerChange);
+  return { code: ResponseCode.SUCCESS, header: { haServerAddr, masterAddr }, body };
 }
 
 function readBody({ header, body, version }: Call<RegisterBrokerRequestHeader>): RegisterBrokerBody {
