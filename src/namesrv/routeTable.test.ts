@@ -159,6 +159,7 @@ describe("any sequence of events agrees with a model that only remembers who liv
           expect(new Set(clusters.map(String))).toEqual(
             new Set([...pairs].map((pair) => String([CLUSTERS[pair % 2], `b${pair}`]))),
           );
+          expect([...table.clusters.values()].every((names) => names.size > 0)).toBe(true);
           for (const topic of ["T0", "T1", "T2", "T3"]) {
             const names = [...served].filter(([, topics]) => topics.has(topic)).map(([name]) => name);
             const route = routeOf(table, topic, false, asIs);
