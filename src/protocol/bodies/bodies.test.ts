@@ -164,6 +164,10 @@ describe("RegisterBrokerBody, compressed", () => {
     expect(inflateSync(encodeRegisterBrokerBody(body, true))).toEqual(inflateSync(apache));
   });
 
+  it("reads a deflated body whose header says it is not (Apache's broker 5.5.0 with compressedRegister=true)", () => {
+    expect(decodeRegisterBrokerBody(apache, false, V5)).toEqual(decodeRegisterBrokerBody(apache, true, V5));
+  });
+
   it("does not look for mappings in the stream of a broker before 5.0", () => {
     const body = decodeRegisterBrokerBody(apache, true, MQVersion.V4_9_4);
     expect(body.topicConfigSerializeWrapper.topicQueueMappingInfoMap.size).toBe(0);

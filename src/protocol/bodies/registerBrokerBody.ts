@@ -42,9 +42,16 @@ export function encodeRegisterBrokerBody(body: RegisterBrokerBody, compressed: b
   return deflateSync(Buffer.concat(parts), { level: BEST_COMPRESSION });
 }
 
-/** `brokerVersion` is the MQVersion of the sender's header. Throws {@link BodyError}. */
+/** First byte of every zlib stream that Java's Deflater writes; JSON never begins with it. */
+const ZLIB_FIRST_BYTE = 0x78;
+
+/**
+ * `brokerVersion` is the MQVersion of the sender's header. A deflated body is recognised also when the header denies it: the
+ * broker of Apache 5.5.0 with compressedRegister=true deflates the body and sends compressed=false (BrokerOuterAPI), so
+ * that Apache's own NameServer refuses it. Throws {@link BodyError}.
+ */
 export function decodeRegisterBrokerBody(body: Buffer, compressed: boolean, brokerVersion: number): RegisterBrokerBody {
-  if (compressed) return decodeCompressed(body, brokerVersion);
+  if (compressed || body[0] === ZLIB_FIRST_BYTE) return decodeCompressed(body, brokerVersion);
   const bean = readBean("RegisterBrokerBody", body);
   return {
     filterServerList: bean.list("filterServerList", toText) ?? [],
