@@ -37,3 +37,18 @@ export function sleep(clock: Clock, delayMs: number): Promise<void> {
     clock.after(delayMs, resolve);
   });
 }
+
+/** yyyyMMddHHmmssSSS in local time: how Apache names index files (UtilAll.timeMillisToHumanString). */
+export function localTimestamp(timeMs: number): string {
+  const d = new Date(timeMs);
+  const two = (n: number) => String(n).padStart(2, "0");
+  return (
+    `${d.getFullYear()}${two(d.getMonth() + 1)}${two(d.getDate())}` +
+    `${two(d.getHours())}${two(d.getMinutes())}${two(d.getSeconds())}${String(d.getMilliseconds()).padStart(3, "0")}`
+  );
+}
+
+/** Hour of the day in local time, 0-23. */
+export function localHour(timeMs: number): number {
+  return new Date(timeMs).getHours();
+}

@@ -74,6 +74,8 @@ export interface HotCall {
   readonly caller: Caller;
   /** Where the answer is formatted. */
   readonly out: ReplyOut;
+  /** The handler's own object for this connection, made on the first request; one slot per hot handler family. */
+  readonly attachments: Map<string, object>;
 }
 
 /** A connection's output, as the codecs of hot replies see it. */
@@ -84,6 +86,8 @@ export interface ReplyOut {
   /** Declares `slab[.., end)` written; it goes out at the end of the event-loop turn. */
   commit(end: number): void;
   readonly open: boolean;
+  /** The peer takes its output too slowly: bodies should wait. */
+  readonly congested: boolean;
   /** A reply by the ordinary path. */
   reply(opaque: number, serialization: number, reply: Reply): void;
 }

@@ -1,0 +1,214 @@
+/**
+ * The command line: `skylark start` (everything in one process), and Apache's names `mqnamesrv` and `mqbroker`. Reads
+ * flags and files, wires, prints the ready lines that scripts wait for, and stops in order on a signal.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Command } from "commander";
+import { createLogger, type Logger } from "./base/log.ts";
+import {
+  type BrokerConfig,
+  ConfigError,
+  effectiveConfig,
+  loadBrokerConfig,
+  loadNamesrvConfig,
+  type NamesrvConfig,
+  parseProperties,
+} from "./config/index.ts";
+import { startBrokerServer } from "./server/brokerServer.ts";
+import { startClusterServers } from "./server/cluster.ts";
+import { isWildcard, thisMachine } from "./server/machine.ts";
+import { startNamesrvServer } from "./server/namesrvServer.ts";
+import { systemRuntime } from "./server/runtime.ts";
+
+/** A failed start or store. */
+const EXIT_FAILURE = 1;
+/** After a failed sync, replies with the reason still leave before the process ends. */
+const FATAL_GRACE_MS = 1_000;
+
+interface StartFlags {
+  store: string;
+  namesrvPort?: string;
+  listenPort?: string;
+  configFile?: string;
+  namesrvAddr?: string;
+  bind?: string;
+  printConfigItem?: boolean;
+  printImportantConfig?: boolean;
+}
+
+interface Closable {
+  close(): Promise<void>;
+}
+
+export async function main(program: "skylark" | "mqnamesrv" | "mqbroker", args: string[]): Promise<void> {
+  const command = program === "skylark" ? skylark() : program === "mqnamesrv" ? mqnamesrv() : mqbroker();
+  try {
+    await command.parseAsync(args, { from: "user" });
+  } catch (error) {
+    const problems = error instanceof ConfigError ? error.problems : [(error as Error).message];
+    for (const problem of problems) process.stderr.write(`${program}: ${problem}\n`);
+    process.exit(EXIT_FAILURE);
+  }
+}
+
+function skylark(): Command {
+  const command = new Command("skylark").description("A drop-in Apache RocketMQ 5.5.0 server");
+  command
+    .command("start")
+    .description("NameServer and broker in one process")
+    .option("--store <dir>", "directory of the store", "./data")
+    .option("--namesrv-port <port>", "port of the NameServer (default 9876)")
+    .option("--listen-port <port>", "port of the broker (default 10911)")
+    .option("-c, --configFile <file>", "broker.conf, Java properties; flags win over it")
+    .option("-n, --namesrvAddr <addresses>", "register with these NameServers instead of starting one")
+    .option("--bind <address>", "address to listen on (default 127.0.0.1)")
+    .option("-p, --printConfigItem", "print the effective configuration and exit")
+    .action((flags: StartFlags) => start(flags));
+  return command;
+}
+
+function mqnamesrv(): Command {
+  return new Command("mqnamesrv")
+    .description("NameServer")
+    .option("-c, --configFile <file>", "Name server config properties file")
+    .option("-p, --printConfigItem", "Print all config items")
+    .option("--bind <address>", "address to listen on (default 0.0.0.0)")
+    .action((flags: StartFlags) => namesrv(flags));
+}
+
+function mqbroker(): Command {
+  return new Command("mqbroker")
+    .description("Broker")
+    .option("-c, --configFile <file>", "Broker config properties file")
+    .option("-n, --namesrvAddr <addresses>", "Name server address list, eg: '192.168.0.1:9876;192.168.0.2:9876'")
+    .option("-p, --printConfigItem", "Print all config items")
+    .option("-m, --printImportantConfig", "Print important config items")
+    .option("--bind <address>", "address to listen on (default 0.0.0.0)")
+    .action((flags: StartFlags) => broker(flags));
+}
+
+async function start(flags: StartFlags): Promise<void> {
+  const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
+  const bind = flags.bind ?? "127.0.0.1";
+  const file = readConfig(flags.configFile);
+  const entries = new Map([["brokerName", "broker-a"], ["storePathRootDir", flags.store], ...file]);
+  if (flags.listenPort !== undefined) entries.set("listenPort", flags.listenPort);
+  if (flags.namesrvAddr !== undefined) entries.set("namesrvAddr", flags.namesrvAddr);
+  const config = brokerConfig(entries, bind, log);
+  const namesrvEntries = new Map([
+    ["listenPort", flags.namesrvPort ?? "9876"],
+    ["kvConfigPath", join(config.storePathRootDir, "namesrv", "kvConfig.json")],
+  ]);
+  if (flags.printConfigItem) return print(config);
+  if (config.namesrvAddr !== undefined) return runBroker(config, bind, flags.configFile, log);
+
+  const fixed = config.given.has("brokerIP1");
+  log.info(
+    fixed
+      ? `clients are told the address ${config.brokerIP1}:${config.listenPort} (brokerIP1)`
+      : "clients are told the address by which they reached the NameServer; set brokerIP1 to fix it",
+  );
+  const namesrv = loadNamesrvConfig(namesrvEntries, thisMachine(bind)).config;
+  const cluster = await startClusterServers(systemRuntime(log), {
+    namesrv,
+    broker: config,
+    bind,
+    brokerConfigFile: flags.configFile,
+    onFatal: (error) => dieSoon(error, log),
+    onNamesrv: (running) => sayNamesrv(running.address),
+  });
+  stopOnSignal(cluster, log);
+  sayBroker(config, cluster.broker.address);
+}
+
+async function namesrv(flags: StartFlags): Promise<void> {
+  const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
+  const bind = flags.bind ?? "0.0.0.0";
+  const { config, warnings } = loadNamesrvConfig(readConfig(flags.configFile), thisMachine(bind));
+  for (const warning of warnings) log.warn(warning);
+  if (flags.printConfigItem) return print(config);
+  const running = await startNamesrvServer(systemRuntime(log), { config, bind, configFile: flags.configFile });
+  stopOnSignal(running, log);
+  sayNamesrv(running.address);
+}
+
+async function broker(flags: StartFlags): Promise<void> {
+  const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
+  const bind = flags.bind ?? "0.0.0.0";
+  const entries = new Map(readConfig(flags.configFile));
+  const addresses = flags.namesrvAddr ?? (entries.has("namesrvAddr") ? undefined : process.env.NAMESRV_ADDR);
+  if (addresses !== undefined) entries.set("namesrvAddr", addresses);
+  const config = brokerConfig(entries, bind, log);
+  if (flags.printConfigItem || flags.printImportantConfig) return print(config);
+  await runBroker(config, bind, flags.configFile, log);
+}
+
+async function runBroker(
+  config: BrokerConfig,
+  bind: string,
+  configFile: string | undefined,
+  log: Logger,
+): Promise<void> {
+  const how = config.given.has("brokerIP1") ? "brokerIP1" : isWildcard(bind) ? "this machine's first address" : "--bind";
+  log.info(`clients are told the address ${config.brokerIP1}:${config.listenPort} (${how})`);
+  const running = await startBrokerServer(systemRuntime(log), {
+    config,
+    bind,
+    configFile,
+    onFatal: (error) => dieSoon(error, log),
+  });
+  stopOnSignal(running, log);
+  sayBroker(config, running.address);
+}
+
+function brokerConfig(entries: Map<string, string>, bind: string, log: Logger): BrokerConfig {
+  const { config, warnings } = loadBrokerConfig(entries, thisMachine(bind));
+  for (const warning of warnings) log.warn(warning);
+  return config;
+}
+
+function readConfig(file: string | undefined): Map<string, string> {
+  if (file === undefined) return new Map();
+  const full = resolve(file);
+  if (!existsSync(full)) throw new Error(`the configuration file ${full} does not exist`);
+  return parseProperties(readFileSync(full, "utf8"));
+}
+
+function print(config: BrokerConfig | NamesrvConfig): void {
+  for (const [key, value] of effectiveConfig(config)) process.stdout.write(`${key}=${value}\n`);
+}
+
+/** Scripts wait for these lines; they are Apache's to the letter (NamesrvStartup, BrokerStartup). */
+function sayNamesrv(address: string): void {
+  process.stdout.write(`The Name Server boot success. serializeType=JSON, address ${address}\n`);
+}
+
+function sayBroker(config: BrokerConfig, address: string): void {
+  const where = config.namesrvAddr === undefined ? "" : ` and name server is ${config.namesrvAddr}`;
+  process.stdout.write(`The broker[${config.brokerName}, ${address}] boot success. serializeType=JSON${where}\n`);
+}
+
+function stopOnSignal(server: Closable, log: Logger): void {
+  let stopping = false;
+  const stop = (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, "stopping");
+    server.close().then(
+      () => process.exit(0),
+      (error: Error) => {
+        log.error({ err: error }, "not stopped in order");
+        process.exit(EXIT_FAILURE);
+      },
+    );
+  };
+  process.on("SIGTERM", () => stop("SIGTERM"));
+  process.on("SIGINT", () => stop("SIGINT"));
+}
+
+/** The store is read-only and can promise nothing any more: the process ends with an error after a last word. */
+function dieSoon(error: Error, log: Logger): void {
+  log.fatal({ err: error }, "the store failed; the process ends");
+  setTimeout(() => process.exit(EXIT_FAILURE), FATAL_GRACE_MS);
+}

@@ -1,0 +1,335 @@
+/**
+ * PULL_MESSAGE and LITE_PULL_MESSAGE (Apache: PullMessageProcessor, DefaultPullMessageResultHandler). The hot path copies
+ * log bytes from memory straight behind the reply's head; what is not in memory is loaded without blocking and tried
+ * again. A pull that finds nothing waits in PullHolds.
+ */
+import { isReadable } from "../broker/model.ts";
+import type { Held, PullHolds } from "../broker/pullHolds.ts";
+import { tagFilter, type UnitFilter } from "../filter/tags.ts";
+import { PULL_COMMIT_OFFSET, PULL_SUBSCRIPTION, PULL_SUSPEND } from "../message/sysFlag.ts";
+import type { SubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
+import type { TopicConfig } from "../protocol/bodies/topicConfig.ts";
+import type { Caller, HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.ts";
+import { RequestCode } from "../protocol/generated/requestCodes.ts";
+import { ResponseCode } from "../protocol/generated/responseCodes.ts";
+import { type PullReplyFields, PullRequest, writePullHead } from "../protocol/pullCodec.ts";
+import type { MessageStore } from "../store/messageStore.ts";
+import { Selection, type SelectionStatus } from "../store/selection.ts";
+import { FAQ_HINT } from "./faq.ts";
+import { type BrokerParts, refuse } from "./parts.ts";
+
+export type PullParts = Omit<BrokerParts, "store"> & { readonly store: MessageStore; readonly holds: PullHolds };
+
+/** PermName.INDEX_PERM_READ: the bit of a group's forbidden mask. */
+const FORBIDDEN_READ = 2;
+/** ForbiddenType of a refused pull. */
+const BY_BROKER = 1;
+const BY_GROUP = 2;
+const BY_TOPIC = 3;
+const BY_BROADCAST = 4;
+const BY_SUBSCRIPTION = 5;
+/** Rounds of loading for one pull; more would mean that the cache is thrashing. */
+const LOAD_ROUNDS_MAX = 16;
+const FILTERS_CACHED_MAX = 4096;
+
+export function pullRows(parts: PullParts): Row[] {
+  const puller = new Puller(parts);
+  const hot = (call: HotCall) => puller.pull(call);
+  return [
+    { code: RequestCode.PULL_MESSAGE, name: "PULL_MESSAGE", hot, lane: "notFast" },
+    { code: RequestCode.LITE_PULL_MESSAGE, name: "LITE_PULL_MESSAGE", hot, lane: "notFast" },
+  ];
+}
+
+/** Who is asking and for what, as long as the pull waits; hot pulls use one object again and again. */
+interface Pull {
+  request: PullRequest;
+  out: ReplyOut;
+  caller: Caller;
+  topic: TopicConfig;
+  group: SubscriptionGroupConfig;
+  filter: UnitFilter;
+}
+
+export class Puller {
+  readonly #parts: PullParts;
+  readonly #request = new PullRequest();
+  readonly #selection = new Selection();
+  readonly #filters = new Map<string, UnitFilter>();
+  readonly #fields: PullReplyFields = {
+    suggestWhichBrokerId: 0,
+    nextBeginOffset: 0,
+    minOffset: 0,
+    maxOffset: 0,
+    topicSysFlag: 0,
+    groupSysFlag: 0,
+  };
+
+  constructor(parts: PullParts) {
+    this.#parts = parts;
+    parts.store.onArrival((topic, queueId) => parts.holds.arrived(topic, queueId));
+  }
+
+  pull(call: HotCall): void {
+    const request = this.#request;
+    request.read(call.view);
+    const checked = this.#check(request, call);
+    if ("code" in checked) {
+      call.out.reply(request.opaque, request.serialization, checked);
+      return;
+    }
+    this.#commitOffset(request, call.caller);
+    if (!this.#answer(checked, true)) this.#answerLater(keep(checked), true, LOAD_ROUNDS_MAX);
+  }
+
+  /** Everything that can refuse a pull, in Apache's order; what is left is enough to answer it. */
+  #check(request: PullRequest, call: HotCall): Pull | Reply {
+    const { config, groups, topics } = this.#parts;
+    if (!isReadable(config.brokerPermission)) {
+      return forbidden(BY_BROKER, `the broker[${config.brokerIP1}] pulling message is forbidden`);
+    }
+    if (call.view.code === RequestCode.LITE_PULL_MESSAGE && !config.litePullMessageEnable) {
+      return forbidden(BY_BROKER, `the broker[${config.brokerIP1}] for lite pull consumer is forbidden`);
+    }
+    const group = groups.find(request.group);
+    if (group === undefined) {
+      return refuse(
+        "SUBSCRIPTION_GROUP_NOT_EXIST",
+        `subscription group [${request.group}] does not exist, ${FAQ_HINT}`,
+      );
+    }
+    if (!group.consumeEnable) return forbidden(BY_GROUP, `subscription group no permission, ${request.group}`);
+    const topic = topics.get(request.topic);
+    if (topic === undefined) {
+      return refuse("TOPIC_NOT_EXIST", `topic[${request.topic}] not exist, apply first please! ${FAQ_HINT}`);
+    }
+    if (!isReadable(topic.perm)) return forbidden(BY_TOPIC, `the topic[${request.topic}] pulling message is forbidden`);
+    if (request.queueId < 0 || request.queueId >= topic.readQueueNums) {
+      return refuse(
+        "INVALID_PARAMETER",
+        `queueId[${request.queueId}] is illegal, topic:[${request.topic}] topicConfig.readQueueNums:` +
+          `[${topic.readQueueNums}] consumer:[/${call.caller.address}]`,
+      );
+    }
+    const filter = this.#filter(request, group);
+    if ("code" in filter) return filter;
+    return { request, out: call.out, caller: call.caller, topic, group, filter };
+  }
+
+  #filter(request: PullRequest, group: SubscriptionGroupConfig): UnitFilter | Reply {
+    if ((request.sysFlag & PULL_SUBSCRIPTION) !== 0) {
+      return this.#expression(request.subscription, request.expressionType);
+    }
+    const { clients, groups } = this.#parts;
+    const online = clients.consumerGroup(request.group);
+    if (online === undefined) {
+      return refuse("SUBSCRIPTION_NOT_EXIST", `the consumer's group info not exist${FAQ_HINT}`);
+    }
+    if (!group.consumeBroadcastEnable && online.messageModel === "BROADCASTING") {
+      return forbidden(BY_BROADCAST, `the consumer group[${request.group}] can not consume by broadcast way`);
+    }
+    if (groups.isForbidden(request.group, request.topic, FORBIDDEN_READ)) {
+      return forbidden(
+        BY_SUBSCRIPTION,
+        `the consumer group[${request.group}] is forbidden for topic[${request.topic}]`,
+      );
+    }
+    const subscription = clients.subscription(request.group, request.topic);
+    if (subscription === undefined) {
+      return refuse("SUBSCRIPTION_NOT_EXIST", `the consumer's subscription not exist${FAQ_HINT}`);
+    }
+    if (subscription.subVersion < request.subVersion) {
+      return refuse("SUBSCRIPTION_NOT_LATEST", "the consumer's subscription not latest");
+    }
+    return this.#expression(subscription.subString, subscription.expressionType);
+  }
+
+  #expression(expression: string | undefined, type: string | undefined): UnitFilter | Reply {
+    if (type !== undefined && type !== "" && type !== "TAG") {
+      return refuse("SYSTEM_ERROR", `The broker does not support consumer to filter message by ${type}`);
+    }
+    const key = expression ?? "*";
+    let filter = this.#filters.get(key);
+    if (filter === undefined) {
+      if (this.#filters.size >= FILTERS_CACHED_MAX) this.#filters.clear();
+      filter = tagFilter(key);
+      this.#filters.set(key, filter);
+    }
+    return filter;
+  }
+
+  #commitOffset(request: PullRequest, caller: Caller): void {
+    if ((request.sysFlag & PULL_COMMIT_OFFSET) === 0) return;
+    const { offsets, config } = this.#parts;
+    // A waiting reset must not be undone by a consumer that does not know of it yet.
+    if (config.useServerSideResetOffset && offsets.hasReset(request.group, request.topic, request.queueId)) return;
+    offsets.commit(request.group, request.topic, request.queueId, request.commitOffset, caller.address);
+  }
+
+  /** Answers or holds; false when bytes must be loaded first (see the selection). */
+  #answer(pull: Pull, maySuspend: boolean): boolean {
+    const { request } = pull;
+    const { store, offsets, config } = this.#parts;
+    const selection = this.#selection;
+    if (config.useServerSideResetOffset && offsets.hasReset(request.group, request.topic, request.queueId)) {
+      const offset = offsets.takeReset(request.group, request.topic, request.queueId);
+      this.#fields.minOffset = store.minOffset(request.topic, request.queueId);
+      this.#fields.maxOffset = store.maxOffset(request.topic, request.queueId);
+      this.#write(pull, ResponseCode.PULL_OFFSET_MOVED, "OFFSET_RESET", offset);
+      return true;
+    }
+    const maxBytes = Math.min(
+      request.maxMsgBytes > 0 ? request.maxMsgBytes : config.maxTransferBytesOnMessageInMemory,
+      config.maxTransferBytesOnMessageInMemory,
+    );
+    const maxCount = Math.min(request.maxMsgNums, config.maxTransferCountOnMessageInMemory);
+    store.select(selection, request.topic, request.queueId, request.queueOffset, maxCount, maxBytes, pull.filter);
+    if (selection.status === "missing") return false;
+    this.#fields.minOffset = selection.minOffset;
+    this.#fields.maxOffset = selection.maxOffset;
+    offsets.commitPull(request.group, request.topic, request.queueId, selection.nextOffset);
+    if (selection.status === "found") {
+      this.#writeFound(pull);
+      return true;
+    }
+    const code = codeOf(selection.status, request.queueOffset);
+    if (code === ResponseCode.PULL_NOT_FOUND && maySuspend && this.#hold(pull)) return true;
+    this.#write(pull, code, STATUS_NAMES[selection.status], selection.nextOffset);
+    return true;
+  }
+
+  #answerLater(pull: Pull, maySuspend: boolean, rounds: number): void {
+    const { request, out } = pull;
+    this.#parts.store
+      .load(this.#selection, request.topic, request.queueId)
+      .then(() => {
+        if (!out.open) return;
+        if (this.#answer(pull, maySuspend)) return;
+        if (rounds > 0) this.#answerLater(pull, maySuspend, rounds - 1);
+        else this.#write(pull, ResponseCode.PULL_RETRY_IMMEDIATELY, "MESSAGE_WAS_REMOVING", request.queueOffset);
+      })
+      .catch((error: Error) => {
+        this.#parts.log.error({ err: error, topic: request.topic, queueId: request.queueId }, "pull failed");
+        out.reply(request.opaque, request.serialization, { code: 1, remark: `reading failed: ${error.message}` });
+      });
+  }
+
+  #hold(pull: Pull): boolean {
+    const { request } = pull;
+    if ((request.sysFlag & PULL_SUSPEND) === 0) return false;
+    const { clock, config, holds } = this.#parts;
+    const waitMs = config.longPollingEnable ? request.suspendTimeoutMillis : config.shortPollingTimeMills;
+    return holds.hold(new HeldPull(this, keep(pull), clock.monotonicMs() + waitMs));
+  }
+
+  /** Tries a held pull again; see {@link Held.wake}. */
+  wake(pull: Pull, last: boolean): boolean {
+    const { request, out } = pull;
+    if (out.congested) {
+      // The client does not read: a small answer, it asks again when it can.
+      if (last) this.#write(pull, ResponseCode.PULL_NOT_FOUND, "OFFSET_OVERFLOW_ONE", request.queueOffset);
+      return last;
+    }
+    if (!last) {
+      const { store } = this.#parts;
+      const selection = this.#selection;
+      store.select(selection, request.topic, request.queueId, request.queueOffset, 1, 1, pull.filter);
+      // Not for this filter (or nothing yet): it waits on, as in Apache.
+      if (selection.status === "noMatch" || selection.status === "atEnd" || selection.status === "emptyQueue")
+        return false;
+    }
+    if (!this.#answer(pull, false)) this.#answerLater(pull, false, LOAD_ROUNDS_MAX);
+    return true;
+  }
+
+  #writeFound(pull: Pull): void {
+    const selection = this.#selection;
+    const { out, request } = pull;
+    const { count, bytes, logOffsets, sizes, nextOffset } = selection;
+    this.#setFields(pull, nextOffset);
+    let at = writePullHead(out, request, ResponseCode.SUCCESS, "FOUND", this.#fields, bytes);
+    const { store } = this.#parts;
+    for (let i = 0; i < count; i++) {
+      // Selected in this very call, so still in memory.
+      if (!store.copy(logOffsets[i], sizes[i], out.slab, at)) throw new Error(`log bytes at ${logOffsets[i]} vanished`);
+      at += sizes[i];
+    }
+    out.commit(at);
+  }
+
+  #write(pull: Pull, code: number, remark: string, nextOffset: number): void {
+    this.#setFields(pull, nextOffset);
+    pull.out.commit(writePullHead(pull.out, pull.request, code, remark, this.#fields, 0));
+  }
+
+  #setFields(pull: Pull, nextOffset: number): void {
+    const fields = this.#fields;
+    fields.nextBeginOffset = nextOffset;
+    fields.suggestWhichBrokerId = pull.group.brokerId;
+    fields.topicSysFlag = pull.topic.topicSysFlag;
+    fields.groupSysFlag = pull.group.groupSysFlag;
+  }
+}
+
+class HeldPull implements Held {
+  readonly #puller: Puller;
+  readonly #pull: Pull;
+  readonly deadline: number;
+
+  constructor(puller: Puller, pull: Pull, deadline: number) {
+    this.#puller = puller;
+    this.#pull = pull;
+    this.deadline = deadline;
+  }
+
+  get topic(): string {
+    return this.#pull.request.topic;
+  }
+
+  get queueId(): number {
+    return this.#pull.request.queueId;
+  }
+
+  alive(): boolean {
+    return this.#pull.out.open;
+  }
+
+  wake(last: boolean): boolean {
+    return this.#puller.wake(this.#pull, last);
+  }
+}
+
+/** A pull that outlives its frame needs a request of its own. */
+function keep(pull: Pull): Pull {
+  return { ...pull, request: Object.assign(new PullRequest(), pull.request) };
+}
+
+function forbidden(type: number, remark: string): Reply {
+  return refuse("NO_PERMISSION", remark, { forbiddenType: type });
+}
+
+/** Apache's GetMessageStatus names travel as the remark. */
+const STATUS_NAMES: Readonly<Record<SelectionStatus, string>> = {
+  found: "FOUND",
+  noMatch: "NO_MATCHED_MESSAGE",
+  emptyQueue: "NO_MESSAGE_IN_QUEUE",
+  noQueue: "NO_MATCHED_LOGIC_QUEUE",
+  tooSmall: "OFFSET_TOO_SMALL",
+  atEnd: "OFFSET_OVERFLOW_ONE",
+  beyondEnd: "OFFSET_OVERFLOW_BADLY",
+  missing: "OFFSET_FOUND_NULL",
+};
+
+function codeOf(status: SelectionStatus, queueOffset: number): number {
+  switch (status) {
+    case "noMatch":
+      return ResponseCode.PULL_RETRY_IMMEDIATELY;
+    case "emptyQueue":
+    case "noQueue":
+      return queueOffset === 0 ? ResponseCode.PULL_NOT_FOUND : ResponseCode.PULL_OFFSET_MOVED;
+    case "atEnd":
+      return ResponseCode.PULL_NOT_FOUND;
+    default:
+      return ResponseCode.PULL_OFFSET_MOVED;
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * SEND_MESSAGE, SEND_MESSAGE_V2 and SEND_BATCH_MESSAGE (Apache: SendMessageProcessor). The hot path: a plain message goes
+ * from the frame to the log's tail in one copy, and its reply is written when the store grants it. A message whose
+ * properties ask for more (delay, retry, ...) takes the ordinary path of sendSpecial.ts.
+ */
+import { Buffer } from "node:buffer";
+import { javaHashUtf8 } from "../base/javaHash.ts";
+import { RETRY_PREFIX } from "../broker/names.ts";
+import { type Batch, BatchError, readBatch } from "../message/batch.ts";
+import { MessageDraft } from "../message/draft.ts";
+import { messageIdsOf } from "../message/messageId.ts";
+import { formatProperties, Property } from "../message/properties.ts";
+import { PropertyScan } from "../message/propertyScan.ts";
+import { MULTI_TAGS } from "../message/sysFlag.ts";
+import type { TopicConfig } from "../protocol/bodies/topicConfig.ts";
+import type { HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.ts";
+import { RequestCode } from "../protocol/generated/requestCodes.ts";
+import { SERIALIZE_JSON } from "../protocol/headerView.ts";
+import { SendReplyPieces, SendRequest } from "../protocol/sendCodec.ts";
+import type { MessageStore } from "../store/messageStore.ts";
+import type { AckTarget, PendingAppend } from "../store/pending.ts";
+import { appendReply } from "./appendReply.ts";
+import type { BrokerParts } from "./parts.ts";
+import { checkSend } from "./sendChecks.ts";
+import { sendSpecial } from "./sendSpecial.ts";
+
+export type SendParts = Omit<BrokerParts, "store"> & { readonly store: MessageStore };
+
+const FLAG_ONEWAY = 0x2;
+const ATTACHMENT = "send";
+/** `storeHost` of the pieces changes when the advertised address does. */
+const ONEWAY: AckTarget = { appended: () => {} };
+
+export function sendRows(parts: SendParts): Row[] {
+  const sender = new Sender(parts);
+  return [
+    { code: RequestCode.SEND_MESSAGE, name: "SEND_MESSAGE", hot: (call) => sender.send(call, false) },
+    { code: RequestCode.SEND_MESSAGE_V2, name: "SEND_MESSAGE_V2", hot: (call) => sender.send(call, true) },
+    { code: RequestCode.SEND_BATCH_MESSAGE, name: "SEND_BATCH_MESSAGE", hot: (call) => sender.sendBatch(call) },
+  ];
+}
+
+/** Writes the replies of one connection; made with its first send. */
+class SendReplier implements AckTarget {
+  readonly #out: ReplyOut;
+  readonly #sender: Sender;
+
+  constructor(out: ReplyOut, sender: Sender) {
+    this.#out = out;
+    this.#sender = sender;
+  }
+
+  appended(pending: PendingAppend): void {
+    if (!this.#out.open) return;
+    const sender = this.#sender;
+    if (pending.status === "ok" && pending.serialization === SERIALIZE_JSON && pending.batchOffsets === undefined) {
+      sender
+        .pieces()
+        .write(
+          this.#out,
+          pending.opaque,
+          pending.logOffset,
+          pending.queue!.queueId,
+          pending.queueOffset,
+          pending.uniqueKey,
+          pending.uniqueKeyBytes,
+        );
+    } else {
+      this.#out.reply(pending.opaque, pending.serialization, sender.replyOf(pending));
+    }
+  }
+}
+
+export class Sender {
+  readonly parts: SendParts;
+  readonly #request = new SendRequest();
+  readonly #draft = new MessageDraft();
+  readonly #scan = new PropertyScan();
+  #pieces: SendReplyPieces | undefined;
+  #piecesHost: Buffer | undefined;
+  /** Properties that Apache's broker adds to every message it takes. */
+  readonly suffix: Buffer;
+
+  constructor(parts: SendParts) {
+    this.parts = parts;
+    const { regionId, traceOn, brokerClusterName } = parts.config;
+    this.suffix = Buffer.from(
+      formatProperties([
+        [Property.MSG_REGION, regionId],
+        [Property.TRACE_SWITCH, String(traceOn)],
+        [Property.CLUSTER, brokerClusterName],
+      ]),
+    );
+  }
+
+  pieces(): SendReplyPieces {
+    const host = this.parts.store.storeHost;
+    if (this.#pieces === undefined || this.#piecesHost !== host) {
+      this.#pieces = new SendReplyPieces(this.parts.config.regionId, this.parts.config.traceOn, host);
+      this.#piecesHost = host;
+    }
+    return this.#pieces;
+  }
+
+  send(call: HotCall, shortNames: boolean): void {
+    const { view } = call;
+    const request = this.#request;
+    request.read(view, shortNames);
+    // Older clients mark a batch in the header of an ordinary send.
+    if (request.batch) {
+      this.#batch(call, request);
+      return;
+    }
+    const checked = checkSend(this.parts, request, call.caller);
+    if ("code" in checked) {
+      this.#refuse(call, checked);
+      return;
+    }
+    const scan = this.#scan;
+    scan.scan(call.buf, request.propertiesStart, request.propertiesEnd);
+    if (scan.special || scan.uniqueStart < 0 || request.topic.startsWith(RETRY_PREFIX)) {
+      this.#special(call, request, checked);
+      return;
+    }
+    this.#plain(call, request, checked, scan);
+  }
+
+  #plain(call: HotCall, request: SendRequest, topic: TopicConfig, scan: PropertyScan): void {
+    const { store, random } = this.parts;
+    const queueId = request.queueId < 0 ? random.int(topic.writeQueueNums) : request.queueId;
+    const queue = store.queue(request.topic, queueId);
+    const draft = this.#draft;
+    draft.queueId = queueId;
+    draft.flag = request.flag;
+    draft.sysFlag = topic.topicFilterType === "MULTI_TAG" ? request.sysFlag | MULTI_TAGS : request.sysFlag;
+    draft.bornTimestamp = request.bornTimestamp;
+    draft.setHosts(call.caller.host, store.storeHost);
+    draft.reconsumeTimes = request.reconsumeTimes;
+    draft.preparedTransactionOffset = 0;
+    draft.body = call.buf;
+    draft.bodyStart = call.bodyStart;
+    draft.bodyEnd = call.bodyEnd;
+    draft.properties = call.buf;
+    draft.propertiesStart = request.propertiesStart;
+    draft.propertiesEnd = request.propertiesEnd;
+    draft.suffix = this.suffix;
+    draft.tagsCode =
+      scan.tagsStart >= 0 && scan.tagsEnd > scan.tagsStart
+        ? javaHashUtf8(0, call.buf, scan.tagsStart, scan.tagsEnd)
+        : 0;
+    const pending = store.append(draft, scan, queue, this.#target(call), call.view.opaque, call.view.serialization);
+    pending.setUniqueKey(call.buf, scan.uniqueStart, scan.uniqueEnd);
+  }
+
+  #target(call: HotCall): AckTarget {
+    if ((call.view.flag & FLAG_ONEWAY) !== 0) return ONEWAY;
+    let replier = call.attachments.get(ATTACHMENT) as SendReplier | undefined;
+    if (replier === undefined) {
+      replier = new SendReplier(call.out, this);
+      call.attachments.set(ATTACHMENT, replier);
+    }
+    return replier;
+  }
+
+  #special(call: HotCall, request: SendRequest, topic: TopicConfig): void {
+    const { opaque, serialization, flag, version } = call.view;
+    const { out } = call;
+    const reply = sendSpecial(this, request, topic, call, version);
+    reply
+      .then((r) => {
+        if ((flag & FLAG_ONEWAY) === 0)
+          out.reply(opaque, serialization, { ...r, header: { ...this.common(), ...r.header } });
+      })
+      .catch((error: Error) => {
+        this.parts.log.error({ err: error, topic: request.topic }, "send failed");
+        out.reply(opaque, serialization, { code: 1, remark: error.message, header: this.common() });
+      });
+  }
+
+  sendBatch(call: HotCall): void {
+    this.#request.read(call.view, true);
+    this.#batch(call, this.#request);
+  }
+
+  #batch(call: HotCall, request: SendRequest): void {
+    const checked = checkSend(this.parts, request, call.caller);
+    if ("code" in checked) {
+      this.#refuse(call, checked);
+      return;
+    }
+    if (request.topic.startsWith(RETRY_PREFIX)) {
+      this.#refuse(call, { code: 13, remark: `batch request does not support retry group ${request.topic}` });
+      return;
+    }
+    let batch: Batch;
+    try {
+      batch = readBatch(call.buf, call.bodyStart, call.bodyEnd);
+    } catch (error) {
+      if (!(error instanceof BatchError)) throw error;
+      this.#refuse(call, { code: 13, remark: `the batch cannot be read: ${error.message}` });
+      return;
+    }
+    const { store, random } = this.parts;
+    const queueId = request.queueId < 0 ? random.int(checked.writeQueueNums) : request.queueId;
+    const multiTags = checked.topicFilterType === "MULTI_TAG" ? MULTI_TAGS : 0;
+    const next = (i: number, draft: MessageDraft, scan: PropertyScan) => {
+      draft.queueId = queueId;
+      draft.flag = batch.flags[i];
+      draft.sysFlag = request.sysFlag | multiTags;
+      draft.bornTimestamp = request.bornTimestamp;
+      draft.setHosts(call.caller.host, store.storeHost);
+      draft.reconsumeTimes = request.reconsumeTimes;
+      draft.preparedTransactionOffset = 0;
+      draft.body = call.buf;
+      draft.bodyStart = batch.bodyStarts[i];
+      draft.bodyEnd = batch.bodyEnds[i];
+      draft.properties = call.buf;
+      draft.propertiesStart = batch.propertiesStarts[i];
+      draft.propertiesEnd = batch.propertiesEnds[i];
+      draft.suffix = EMPTY;
+      scan.scan(call.buf, draft.propertiesStart, draft.propertiesEnd);
+      draft.tagsCode =
+        scan.tagsStart >= 0 && scan.tagsEnd > scan.tagsStart
+          ? javaHashUtf8(0, call.buf, scan.tagsStart, scan.tagsEnd)
+          : 0;
+    };
+    const queue = store.queue(request.topic, queueId);
+    store.appendBatch(batch.count, next, queue, this.#target(call), call.view.opaque, call.view.serialization);
+  }
+
+  /** The reply of an append that does not take the short way: a batch, a binary header, or anything but plain success. */
+  replyOf(pending: PendingAppend): Reply {
+    const host = this.parts.store.storeHost;
+    const first = pending.queueOffset - (pending.batchOffsets ? pending.batchOffsets.length - 1 : 0);
+    return appendReply(this.parts, pending, {
+      ...this.common(),
+      msgId: messageIdsOf(host, pending.batchOffsets ?? [pending.logOffset]),
+      queueId: pending.queue?.queueId ?? 0,
+      queueOffset: first,
+      transactionId:
+        pending.uniqueKeyBytes > 0 ? pending.uniqueKey.toString("latin1", 0, pending.uniqueKeyBytes) : undefined,
+    });
+  }
+
+  /** What every send reply carries, also a refusal: the Java client reads it without looking. */
+  common(): Record<string, string | number | boolean | undefined> {
+    return { MSG_REGION: this.parts.config.regionId, TRACE_ON: this.parts.config.traceOn };
+  }
+
+  #refuse(call: HotCall, reply: Reply): void {
+    if ((call.view.flag & FLAG_ONEWAY) !== 0) return;
+    call.out.reply(call.view.opaque, call.view.serialization, { ...reply, header: this.common() });
+  }
+}
+
+const EMPTY: Buffer = Buffer.alloc(0);

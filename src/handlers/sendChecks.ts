@@ -1,0 +1,64 @@
+/**
+ * What must be true before a message is taken (Apache: AbstractSendMessageProcessor.msgCheck). Remarks are Apache's. A
+ * topic's own write permission is not asked here: as in Apache it only takes the queues out of the route.
+ */
+
+import { isWriteable, TOPIC_UNIT, TOPIC_UNIT_SUB } from "../broker/model.ts";
+import { isNotAllowedToSend, RETRY_PREFIX, topicNameProblem } from "../broker/names.ts";
+import { PERM_READ, PERM_WRITE, type TopicConfig } from "../protocol/bodies/topicConfig.ts";
+import type { Caller, Reply } from "../protocol/dispatch.ts";
+import type { SendRequest } from "../protocol/sendCodec.ts";
+import { FAQ_HINT } from "./faq.ts";
+import { type BrokerParts, refuse } from "./parts.ts";
+
+type Parts = Pick<BrokerParts, "config" | "topics">;
+
+/** The topic to send to, created if that is allowed, or the refusal. */
+export function checkSend(parts: Parts, request: SendRequest, caller: Caller): TopicConfig | Reply {
+  const { topic } = request;
+  const known = parts.topics.get(topic);
+  if (known !== undefined && request.queueId < known.writeQueueNums && isWriteable(parts.config.brokerPermission)) {
+    return isNotAllowedToSend(topic) ? notAllowed(topic) : known;
+  }
+  return checkSlowly(parts, request, caller, known);
+}
+
+function checkSlowly(
+  parts: Parts,
+  request: SendRequest,
+  caller: Caller,
+  known: TopicConfig | undefined,
+): TopicConfig | Reply {
+  const { topic } = request;
+  if (!isWriteable(parts.config.brokerPermission) && parts.topics.isOrder(topic)) {
+    return refuse("NO_PERMISSION", `the broker[${parts.config.brokerIP1}] sending message is forbidden`);
+  }
+  const problem = topicNameProblem(topic);
+  if (problem !== undefined) return refuse("INVALID_PARAMETER", problem);
+  if (isNotAllowedToSend(topic)) return notAllowed(topic);
+  const config = known ?? create(parts, request, caller);
+  if (config === undefined) {
+    return refuse("TOPIC_NOT_EXIST", `topic[${topic}] not exist, apply first please!${FAQ_HINT}`);
+  }
+  const queues = Math.max(config.writeQueueNums, config.readQueueNums);
+  if (request.queueId >= queues) {
+    return refuse(
+      "INVALID_PARAMETER",
+      `request queueId[${request.queueId}] is illegal, topic ${topic} has ${queues} queues Producer: ${caller.address}`,
+    );
+  }
+  return config;
+}
+
+function notAllowed(topic: string): Reply {
+  return refuse("NO_PERMISSION", `Sending message to topic[${topic}] is forbidden.`);
+}
+
+function create(parts: Parts, request: SendRequest, caller: Caller): TopicConfig | undefined {
+  const retry = request.topic.startsWith(RETRY_PREFIX);
+  const sysFlag = request.unitMode ? (retry ? TOPIC_UNIT_SUB : TOPIC_UNIT) : 0;
+  const { topic, defaultTopic, defaultTopicQueueNums } = request;
+  const created = parts.topics.createInSend(topic, defaultTopic, defaultTopicQueueNums, sysFlag, caller.address);
+  if (created !== undefined || !retry) return created;
+  return parts.topics.createInSendBack(topic, 1, PERM_READ | PERM_WRITE, sysFlag);
+}

@@ -1,0 +1,105 @@
+/**
+ * A send whose properties or topic ask for more than a plain append: delay levels, retries of old clients, properties
+ * that the broker must replace. Works on a property map; the append itself is the same.
+ */
+import { dlqTopic, RETRY_PREFIX } from "../broker/names.ts";
+import { formatMessageId } from "../message/messageId.ts";
+import { Property, parseProperties } from "../message/properties.ts";
+import { MULTI_TAGS } from "../message/sysFlag.ts";
+import { newUniqueKey } from "../message/uniqueKey.ts";
+import { PERM_READ, PERM_WRITE, type TopicConfig } from "../protocol/bodies/topicConfig.ts";
+import type { HotCall, Reply } from "../protocol/dispatch.ts";
+import { MQVersion } from "../protocol/generated/versions.ts";
+import type { SendRequest } from "../protocol/sendCodec.ts";
+import type { NewMessage } from "../store/types.ts";
+import { appendReply } from "./appendReply.ts";
+import { FAQ_HINT } from "./faq.ts";
+import { refuse } from "./parts.ts";
+import type { Sender } from "./send.ts";
+
+const DLQ_QUEUES = 1;
+const TIMER_PROPERTIES = [Property.TIMER_DELIVER_MS, Property.TIMER_DELAY_SEC, Property.TIMER_DELAY_MS] as const;
+
+/** Takes everything it needs from the frame before it first waits. */
+export async function sendSpecial(
+  sender: Sender,
+  request: SendRequest,
+  topic: TopicConfig,
+  call: HotCall,
+  version: number,
+): Promise<Reply> {
+  const { parts } = sender;
+  const properties = parseProperties(call.buf.toString("utf8", request.propertiesStart, request.propertiesEnd));
+  const message: NewMessage = {
+    topic: request.topic,
+    queueId: request.queueId < 0 ? parts.random.int(topic.writeQueueNums) : request.queueId,
+    body: call.buf.subarray(call.bodyStart, call.bodyEnd),
+    properties,
+    flag: request.flag,
+    sysFlag: topic.topicFilterType === "MULTI_TAG" ? request.sysFlag | MULTI_TAGS : request.sysFlag,
+    bornTimestamp: request.bornTimestamp,
+    bornHost: call.caller.host,
+    reconsumeTimes: request.reconsumeTimes,
+  };
+  const refusal = retryOrDlq(sender, request, message, version) ?? unbuilt(message);
+  if (refusal !== undefined) return refusal;
+  properties.delete("POP_CK");
+  const uniqueKey = properties.get(Property.UNIQUE_KEY) || newUniqueKey(parts.clock.now(), parts.random);
+  properties.set(Property.UNIQUE_KEY, uniqueKey);
+  placeByPriority(message, topic);
+  properties.set(Property.MSG_REGION, parts.config.regionId);
+  properties.set(Property.TRACE_SWITCH, String(parts.config.traceOn));
+  properties.set(Property.CLUSTER, parts.config.brokerClusterName);
+  const { queueId } = message;
+  parts.schedule.levels.defer(message);
+  const result = await parts.store.put(message);
+  return appendReply(parts, result, {
+    msgId: formatMessageId(parts.store.storeHost, result.logOffset),
+    queueId,
+    queueOffset: result.queueOffset,
+    transactionId: uniqueKey,
+  });
+}
+
+/** A message that a client sends to a retry topic itself, because sending back failed (handleRetryAndDLQ). */
+function retryOrDlq(sender: Sender, request: SendRequest, message: NewMessage, version: number): Reply | undefined {
+  const { parts } = sender;
+  if (!message.topic.startsWith(RETRY_PREFIX)) return undefined;
+  const group = message.topic.slice(RETRY_PREFIX.length);
+  const config = parts.groups.find(group);
+  if (config === undefined) {
+    return refuse("SUBSCRIPTION_GROUP_NOT_EXIST", `subscription group not exist, ${group} ${FAQ_HINT}`);
+  }
+  const own = version >= MQVersion.V3_4_9 && request.maxReconsumeTimes >= 0 ? request.maxReconsumeTimes : undefined;
+  const dead = request.reconsumeTimes > (own ?? config.retryMaxTimes) || !parts.locks.allExpired(group);
+  if (!dead) return undefined;
+  message.topic = dlqTopic(group);
+  message.queueId = parts.random.int(DLQ_QUEUES);
+  message.properties.set(Property.DELAY_TIME_LEVEL, "0");
+  parts.topics.createInSendBack(message.topic, DLQ_QUEUES, PERM_READ | PERM_WRITE, 0);
+  return undefined;
+}
+
+/** What the broker cannot do yet is refused, never taken and forgotten. */
+function unbuilt(message: NewMessage): Reply | undefined {
+  const { properties } = message;
+  if (properties.get(Property.TRANSACTION_PREPARED)?.toLowerCase() === "true") {
+    return refuse("NO_PERMISSION", "sending transaction message is forbidden: this version has no transactions yet");
+  }
+  const delayed = Number(properties.get(Property.DELAY_TIME_LEVEL) ?? 0) > 0;
+  for (const name of TIMER_PROPERTIES) {
+    if (!properties.has(name)) continue;
+    // With a delay level Apache lets the level win and drops the exact time.
+    if (delayed) properties.delete(name);
+    else {
+      return refuse("SYSTEM_ERROR", `accurate timer message is not enabled: this version has no timer yet (${name})`);
+    }
+  }
+  return undefined;
+}
+
+/** The priority of a message chooses its queue (SendMessageProcessor, PROPERTY_PRIORITY). */
+function placeByPriority(message: NewMessage, topic: TopicConfig): void {
+  const priority = Number.parseInt(message.properties.get("_SYS_MSG_PRIORITY_") ?? "", 10);
+  if (priority >= 0) message.queueId = Math.min(priority, topic.writeQueueNums - 1);
+}

@@ -1,0 +1,372 @@
+/**
+ * One connection, server or client side: frames in, rows called, replies out (Apache: NettyRemotingAbstract).
+ *
+ * Requests are answered in the serialization they came in. Nothing is written while a turn runs: replies gather in slabs
+ * and leave with one socket write at its end. A peer that does not read is not read from, so its answers cannot pile up.
+ */
+import { Buffer } from "node:buffer";
+import type { Socket } from "node:net";
+import type { Clock, Timer } from "../base/clock.ts";
+import {
+  CONNECTION_IN_FLIGHT_MAX,
+  CONNECTION_OUT_HIGH_BYTES,
+  CONNECTION_OUT_LOW_BYTES,
+  HEADER_BYTES_MAX,
+} from "../base/limits.ts";
+import type { Logger } from "../base/log.ts";
+import type { Turn } from "../base/turn.ts";
+import { hostBytes } from "../base/host.ts";
+import type { Answer, Call, Caller, HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.ts";
+import { encodeFrame, type Fields } from "../protocol/frameWriter.ts";
+import { decodeHeader } from "../protocol/headerCodec.ts";
+import {
+  FLAG_ONEWAY,
+  FLAG_RESPONSE,
+  HeaderError,
+  HeaderView,
+  SERIALIZE_JSON,
+} from "../protocol/headerView.ts";
+import { FrameError, FrameSplitter } from "./frames.ts";
+import { Slab, type SlabPool } from "./output.ts";
+
+const SYSTEM_ERROR = 1;
+const NOT_SUPPORTED = 3;
+
+/** What all connections of a server (or client) share. */
+export interface ConnectionContext {
+  clock: Clock;
+  turn: Turn;
+  log: Logger;
+  slabs: SlabPool;
+  /** Row of a request code, or the refusal for a code without one. */
+  lookup(code: number): Row | Reply;
+  /** Connections with output to write at the end of this turn. */
+  dirty: Connection[];
+  nextId(): number;
+}
+
+interface Asked {
+  resolve(answer: Answer): void;
+  reject(error: Error): void;
+  timer: Timer;
+}
+
+const NO_BODY: Buffer = Buffer.alloc(0);
+
+export class Connection implements Caller, ReplyOut, HotCall {
+  readonly id: number;
+  readonly address: string;
+  readonly host: Buffer;
+  readonly reachedBy: string;
+  open = true;
+  /** Last time bytes moved in either direction, monotonic ms. */
+  activeAt: number;
+  // HotCall: the request being dispatched.
+  readonly view = new HeaderView();
+  buf: Buffer = NO_BODY;
+  bodyStart = 0;
+  bodyEnd = 0;
+  readonly caller: Caller = this;
+  readonly out: ReplyOut = this;
+  readonly attachments = new Map<string, object>();
+  // ReplyOut: the slab being filled.
+  slab: Buffer = NO_BODY;
+  #current: Slab | undefined;
+  readonly #filled: Slab[] = [];
+  #isDirty = false;
+
+  readonly #context: ConnectionContext;
+  readonly #socket: Socket;
+  readonly #splitter: FrameSplitter;
+  #inFlight = 0;
+  #paused = false;
+  #nextOpaque = 0;
+  readonly #asked = new Map<number, Asked>();
+  readonly #closeListeners: (() => void)[] = [];
+
+  constructor(socket: Socket, context: ConnectionContext) {
+    this.#socket = socket;
+    this.#context = context;
+    this.id = context.nextId();
+    this.host = hostBytes(socket.remoteAddress ?? "0.0.0.0", socket.remotePort ?? 0);
+    const remote = plainAddress(socket.remoteAddress ?? "");
+    this.address = `${remote}:${socket.remotePort ?? 0}`;
+    this.reachedBy = plainAddress(socket.localAddress ?? "");
+    this.activeAt = context.clock.monotonicMs();
+    this.#splitter = new FrameSplitter((buf, start, end) => this.#frame(buf, start, end));
+    socket.on("data", (chunk: Buffer) => this.#data(chunk));
+    socket.on("error", (error) => this.#context.log.debug({ peer: this.address, err: error.message }, "connection error"));
+    socket.on("close", () => this.#closed());
+    socket.on("drain", () => this.#drained());
+  }
+
+  // ---- in ----
+
+  #data(chunk: Buffer): void {
+    this.activeAt = this.#context.clock.monotonicMs();
+    try {
+      this.#splitter.push(chunk);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      this.#context.log.warn({ peer: this.address, reason: error.message }, "malformed frame, connection closed");
+      this.destroy();
+    }
+    this.#checkPressure();
+  }
+
+  #frame(buf: Buffer, start: number, end: number): void {
+    if (!this.open) return;
+    const word = buf.readInt32BE(start);
+    const serialization = word >>> 24;
+    const headerBytes = word & 0xffffff;
+    if (headerBytes > end - start - 4 || headerBytes > HEADER_BYTES_MAX) {
+      throw new FrameError(`header length ${headerBytes} exceeds the frame of ${end - start} bytes`);
+    }
+    const headerStart = start + 4;
+    const view = this.view;
+    try {
+      view.read(buf, headerStart, headerStart + headerBytes, serialization);
+    } catch (error) {
+      if (!(error instanceof HeaderError)) throw error;
+      this.#context.log.warn({ peer: this.address, reason: error.message }, "malformed header");
+      this.reply(view.opaque, serialization === 1 ? 1 : SERIALIZE_JSON, {
+        code: SYSTEM_ERROR,
+        remark: `malformed header: ${error.message}`,
+      });
+      return;
+    }
+    this.buf = buf;
+    this.bodyStart = headerStart + headerBytes;
+    this.bodyEnd = end;
+    if ((view.flag & FLAG_RESPONSE) !== 0) this.#answered();
+    else this.#request();
+  }
+
+  #request(): void {
+    const view = this.view;
+    const found = this.#context.lookup(view.code);
+    const oneway = (view.flag & FLAG_ONEWAY) !== 0;
+    if (!("name" in found)) {
+      if (!oneway) this.reply(view.opaque, view.serialization, found);
+      return;
+    }
+    try {
+      if (found.hot !== undefined) found.hot(this);
+      else this.#handle(found, oneway);
+    } catch (error) {
+      this.#failed(found, error, view.opaque, view.serialization, oneway);
+    }
+  }
+
+  #handle(row: Row & { hot?: undefined }, oneway: boolean): void {
+    const view = this.view;
+    const { opaque, serialization } = view;
+    const fields = extras(view);
+    const call: Call = {
+      code: view.code,
+      header: row.header === undefined ? {} : decodeHeader(view, row.header),
+      body: this.buf.subarray(this.bodyStart, this.bodyEnd),
+      caller: this,
+      version: view.version,
+      language: view.language,
+      oneway,
+      field: (name) => fields.get(name),
+    };
+    const outcome = row.handle(call);
+    if (outcome instanceof Promise) {
+      this.#inFlight++;
+      outcome
+        .then((reply) => {
+          if (reply !== undefined && !oneway) this.reply(opaque, serialization, reply);
+        })
+        .catch((error: unknown) => this.#failed(row, error, opaque, serialization, oneway))
+        .finally(() => {
+          this.#inFlight--;
+          this.#checkPressure();
+        });
+    } else if (outcome !== undefined && !oneway) {
+      this.reply(opaque, serialization, outcome);
+    }
+  }
+
+  #failed(row: Row, error: unknown, opaque: number, serialization: number, oneway: boolean): void {
+    const expected = error instanceof HeaderError;
+    if (!expected) this.#context.log.error({ err: error, peer: this.address, request: row.name }, "request failed");
+    if (oneway) return;
+    const message = error instanceof Error ? error.message : String(error);
+    this.reply(opaque, serialization, { code: SYSTEM_ERROR, remark: `${row.name}: ${message}` });
+  }
+
+  // ---- out ----
+
+  reply(opaque: number, serialization: number, reply: Reply): void {
+    this.#write(
+      encodeFrame(
+        { code: reply.code, flag: FLAG_RESPONSE, opaque, serialization, remark: reply.remark, fields: reply.header },
+        reply.body,
+      ),
+    );
+  }
+
+  reserve(bytes: number): number {
+    const current = this.#current;
+    if (current !== undefined) {
+      if (current.used + bytes <= current.buf.length) return current.used;
+      this.#filled.push(current);
+    }
+    const slab = this.#context.slabs.take(bytes);
+    this.#current = slab;
+    this.slab = slab.buf;
+    return 0;
+  }
+
+  commit(end: number): void {
+    (this.#current as Slab).used = end;
+    this.#markDirty();
+  }
+
+  #write(frame: Buffer): void {
+    if (!this.open) return;
+    const at = this.reserve(frame.length);
+    frame.copy(this.slab, at);
+    this.commit(at + frame.length);
+  }
+
+  #markDirty(): void {
+    if (this.#isDirty) return;
+    this.#isDirty = true;
+    this.#context.dirty.push(this);
+    this.#context.turn.request();
+  }
+
+  /** Hands this turn's output to the socket. */
+  flush(): void {
+    this.#isDirty = false;
+    const current = this.#current;
+    this.#current = undefined;
+    this.slab = NO_BODY;
+    if (!this.open) {
+      for (const slab of this.#filled) slab.release();
+      this.#filled.length = 0;
+      current?.release();
+      return;
+    }
+    this.activeAt = this.#context.clock.monotonicMs();
+    if (this.#filled.length > 0) {
+      this.#socket.cork();
+      for (const slab of this.#filled) this.#socket.write(slab.buf.subarray(0, slab.used), slab.release);
+      this.#filled.length = 0;
+      if (current !== undefined) this.#socket.write(current.buf.subarray(0, current.used), current.release);
+      this.#socket.uncork();
+    } else if (current !== undefined) {
+      this.#socket.write(current.buf.subarray(0, current.used), current.release);
+    }
+    this.#checkPressure();
+  }
+
+  /** The peer does not take its answers: long-polling replies with bodies should wait. */
+  get congested(): boolean {
+    return this.#socket.writableLength > CONNECTION_OUT_HIGH_BYTES;
+  }
+
+  #checkPressure(): void {
+    if (this.#paused) {
+      if (this.#socket.writableLength < CONNECTION_OUT_LOW_BYTES && this.#inFlight < CONNECTION_IN_FLIGHT_MAX / 2) {
+        this.#paused = false;
+        this.#socket.resume();
+      }
+    } else if (this.congested || this.#inFlight >= CONNECTION_IN_FLIGHT_MAX) {
+      this.#paused = true;
+      this.#socket.pause();
+    }
+  }
+
+  #drained(): void {
+    this.activeAt = this.#context.clock.monotonicMs();
+    this.#checkPressure();
+  }
+
+  // ---- requests of ours ----
+
+  tell(code: number, header: Fields, body?: Buffer | string): boolean {
+    if (!this.open) return false;
+    const opaque = this.#nextOpaque++;
+    this.#write(encodeFrame({ code, flag: FLAG_ONEWAY, opaque, serialization: SERIALIZE_JSON, fields: header }, body));
+    return true;
+  }
+
+  ask(code: number, header: Fields, body: Buffer | string | undefined, timeoutMs: number): Promise<Answer> {
+    if (!this.open) return Promise.reject(new Error(`${this.address}: the connection is closed`));
+    const opaque = this.#nextOpaque++;
+    return new Promise((resolve, reject) => {
+      const timer = this.#context.clock.after(timeoutMs, () => {
+        this.#asked.delete(opaque);
+        reject(new Error(`${this.address}: no answer to request ${code} within ${timeoutMs} ms`));
+      });
+      this.#asked.set(opaque, { resolve, reject, timer });
+      this.#write(encodeFrame({ code, flag: 0, opaque, serialization: SERIALIZE_JSON, fields: header }, body));
+    });
+  }
+
+  #answered(): void {
+    const view = this.view;
+    const asked = this.#asked.get(view.opaque);
+    if (asked === undefined) return;
+    this.#asked.delete(view.opaque);
+    this.#context.clock.clear(asked.timer);
+    asked.resolve({
+      code: view.code,
+      remark: view.remark,
+      fields: extras(view),
+      body: Buffer.from(this.buf.subarray(this.bodyStart, this.bodyEnd)),
+    });
+  }
+
+  // ---- end ----
+
+  onClose(fn: () => void): void {
+    if (this.open) this.#closeListeners.push(fn);
+    else fn();
+  }
+
+  /** Closes after what is written has gone out. */
+  end(): void {
+    if (this.open) {
+      this.flush();
+      this.#socket.end();
+    }
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #closed(): void {
+    if (!this.open) return;
+    this.open = false;
+    for (const asked of this.#asked.values()) {
+      this.#context.clock.clear(asked.timer);
+      asked.reject(new Error(`${this.address}: the connection was closed`));
+    }
+    this.#asked.clear();
+    this.flush();
+    for (const fn of this.#closeListeners) fn();
+    this.#closeListeners.length = 0;
+  }
+}
+
+function extras(view: HeaderView): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (let i = 0; i < view.count; i++) fields.set(view.keyText(i), view.valueText(i));
+  return fields;
+}
+
+/** An IPv4 peer of a dual-stack socket shows as ::ffff:a.b.c.d. */
+function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") ? address.slice(7) : address;
+}
+
+/** The answer to a code without a row (NettyRemotingAbstract.processRequestCommand). */
+export function notSupported(code: number, reason?: string): Reply {
+  return { code: NOT_SUPPORTED, remark: reason ?? ` request type ${code} not supported` };
+}

@@ -1,0 +1,162 @@
+/**
+ * A broker on its sockets (Apache: BrokerStartup, BrokerController): wires store, state, handlers and listeners, starts
+ * them bottom up and stops them top down.
+ */
+import { lookup } from "node:dns/promises";
+import * as path from "node:path";
+import { hostBytes } from "../base/host.ts";
+import { Clients } from "../broker/clients.ts";
+import { Groups } from "../broker/groups.ts";
+import { Offsets } from "../broker/offsets.ts";
+import { PullHolds } from "../broker/pullHolds.ts";
+import { QueueLocks } from "../broker/queueLocks.ts";
+import { Rates } from "../broker/rates.ts";
+import { Registration } from "../broker/registration.ts";
+import { Schedule } from "../broker/schedule.ts";
+import { Topics } from "../broker/topics.ts";
+import { type BrokerConfig, commitLogPath, diskMaxUsedPercent } from "../config/index.ts";
+import { brokerRows } from "../handlers/table.ts";
+import { UNSUPPORTED } from "../handlers/unsupported.ts";
+import { RemotingClient } from "../remoting/client.ts";
+import { RemotingServer } from "../remoting/server.ts";
+import { MessageStore } from "../store/messageStore.ts";
+import { MetadataFile } from "../store/metadataFile.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** The fast port of a broker lies this far below its listenPort (Apache: VIP channel). */
+const FAST_PORT_OFFSET = 2;
+
+export interface BrokerServerOptions {
+  config: BrokerConfig;
+  bind: string;
+  /** Where `mqadmin updateBrokerConfig` is kept; without it changes last until the stop. */
+  configFile?: string | undefined;
+  /** The store failed for good and is read-only. */
+  onFatal?: (error: Error) => void;
+}
+
+export interface RunningBroker {
+  /** `host:port` that clients are told, unless the NameServer tells each its own. */
+  address: string;
+  port: number;
+  close(): Promise<void>;
+}
+
+export async function startBrokerServer(runtime: Runtime, options: BrokerServerOptions): Promise<RunningBroker> {
+  const { clock, random, turn, log, disk } = runtime;
+  const { config, bind } = options;
+  const root = config.storePathRootDir;
+  const metadata = (name: string) => new MetadataFile(disk, path.join(root, "config", name));
+  const advertised = () => `${config.brokerIP1}:${config.listenPort}`;
+  const ip = await resolve(config.brokerIP1);
+
+  let schedule: Schedule | undefined;
+  const store = new MessageStore({
+    disk,
+    clock,
+    turn,
+    log,
+    options: {
+      ...config,
+      storePathCommitLog: commitLogPath(config),
+      diskMaxUsedSpaceRatio: diskMaxUsedPercent(config),
+    },
+    storeHost: hostBytes(ip, config.listenPort),
+    deliverTime: (level, storeTimestamp) => schedule?.levels.deliverTime(level, storeTimestamp) ?? storeTimestamp,
+    ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
+  });
+  disk.mkdir(path.join(root, "config"));
+  const topics = new Topics(config, metadata("topics.json"), clock, log);
+  const groups = new Groups(config, metadata("subscriptionGroup.json"), clock, log);
+  const offsets = new Offsets(config, metadata("consumerOffset.json"), clock, log);
+  const clients = new Clients(config, clock, log);
+  const locks = new QueueLocks(clock, log);
+  const holds = new PullHolds(clock);
+  schedule = new Schedule(config, store, metadata("delayOffset.json"), clock, log);
+  const client = new RemotingClient(clock, turn, log);
+  const registration = new Registration(
+    config,
+    topics,
+    (address, code, header, body, timeoutMs) => client.request(address, code, header, body, timeoutMs),
+    advertised,
+    () => `${config.brokerIP2 ?? config.brokerIP1}:${config.haListenPort}`,
+    clock,
+    log,
+  );
+  const rates = new Rates(store, offsets, clock);
+  const parts = {
+    config,
+    clock,
+    random,
+    log,
+    store,
+    topics,
+    groups,
+    offsets,
+    clients,
+    locks,
+    holds,
+    schedule,
+    registration,
+    rates,
+    address: advertised,
+  };
+  const rows = brokerRows(parts);
+  const server = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED });
+  const fast = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED, fast: true });
+  await store.start();
+  try {
+    config.listenPort = await server.listen(bind, config.listenPort);
+    if (config.listenPort > FAST_PORT_OFFSET) await listenFast(fast, bind, config.listenPort - FAST_PORT_OFFSET, log);
+  } catch (error) {
+    await server.close();
+    await store.close();
+    throw error;
+  }
+  if (config.haListenPort === 1 || config.haListenPort <= 0) config.haListenPort = config.listenPort + 1;
+  store.storeHost = hostBytes(ip, config.listenPort);
+  offsets.start();
+  clients.start();
+  holds.start();
+  rates.start();
+  schedule.start();
+  await registration.start();
+
+  return {
+    address: advertised(),
+    port: config.listenPort,
+    async close() {
+      server.stopAccepting();
+      fast.stopAccepting();
+      await registration.stop();
+      holds.stop();
+      await schedule.stop();
+      clients.stop();
+      rates.stop();
+      await Promise.all([server.close(), fast.close()]);
+      client.close();
+      await offsets.stop();
+      await topics.saved();
+      await groups.saved();
+      await store.close();
+    },
+  };
+}
+
+/** The fast port is a convenience of old clients: when it is taken, the broker goes on without it and says so. */
+async function listenFast(fast: RemotingServer, bind: string, port: number, log: Runtime["log"]): Promise<void> {
+  try {
+    await fast.listen(bind, port);
+  } catch (error) {
+    log.warn({ port, err: (error as Error).message }, "no fast (VIP) port: clients with vipChannelEnabled cannot use this broker");
+  }
+}
+
+/** The IP address of brokerIP1, which may be a host name. */
+async function resolve(host: string): Promise<string> {
+  try {
+    return (await lookup(host)).address;
+  } catch (error) {
+    throw new Error(`brokerIP1=${host} cannot be resolved: ${(error as Error).message}`);
+  }
+}

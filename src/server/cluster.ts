@@ -1,0 +1,71 @@
+/**
+ * NameServer and broker in one process: what `skylark start` and the embedded API run. Clients inside and outside a
+ * container reach the same process by different addresses, so without brokerIP1 each is told the one it came by.
+ */
+import type { BrokerConfig, NamesrvConfig } from "../config/index.ts";
+import { type RunningBroker, startBrokerServer } from "./brokerServer.ts";
+import { type RunningNamesrv, startNamesrvServer } from "./namesrvServer.ts";
+import type { Runtime } from "./runtime.ts";
+
+export interface ClusterOptions {
+  namesrv: NamesrvConfig;
+  broker: BrokerConfig;
+  bind: string;
+  namesrvConfigFile?: string | undefined;
+  brokerConfigFile?: string | undefined;
+  onFatal?: (error: Error) => void;
+  /** Told when the NameServer listens, before the broker starts. */
+  onNamesrv?: (namesrv: RunningNamesrv) => void;
+}
+
+export interface RunningCluster {
+  namesrv: RunningNamesrv;
+  broker: RunningBroker;
+  close(): Promise<void>;
+}
+
+export async function startClusterServers(runtime: Runtime, options: ClusterOptions): Promise<RunningCluster> {
+  const { broker: config, bind } = options;
+  const fixed = config.given.has("brokerIP1");
+  const namesrv = await startNamesrvServer(runtime, {
+    config: options.namesrv,
+    bind,
+    configFile: options.namesrvConfigFile,
+    rewriteBrokerAddr: (address, caller) =>
+      fixed || address !== `${config.brokerIP1}:${config.listenPort}`
+        ? address
+        : `${bracketed(caller.reachedBy)}:${config.listenPort}`,
+  });
+  options.onNamesrv?.(namesrv);
+  config.namesrvAddr ??= `${loopbackOf(bind)}:${namesrv.port}`;
+  let broker: RunningBroker;
+  try {
+    broker = await startBrokerServer(runtime, {
+      config,
+      bind,
+      configFile: options.brokerConfigFile,
+      ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
+    });
+  } catch (error) {
+    await namesrv.close();
+    throw error;
+  }
+  return {
+    namesrv,
+    broker,
+    async close() {
+      await broker.close();
+      await namesrv.close();
+    },
+  };
+}
+
+/** How the broker reaches the NameServer of its own process. */
+function loopbackOf(bind: string): string {
+  if (bind === "0.0.0.0") return "127.0.0.1";
+  return bind === "::" ? "[::1]" : bracketed(bind);
+}
+
+function bracketed(address: string): string {
+  return address.includes(":") ? `[${address}]` : address;
+}

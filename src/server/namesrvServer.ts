@@ -1,0 +1,53 @@
+/** A NameServer on a socket (Apache: NamesrvStartup, NamesrvController). */
+import type { NamesrvConfig } from "../config/index.ts";
+import { createNamesrv } from "../namesrv/namesrv.ts";
+import type { Caller } from "../protocol/dispatch.ts";
+import { RemotingClient } from "../remoting/client.ts";
+import { RemotingServer } from "../remoting/server.ts";
+import { MetadataFile } from "../store/metadataFile.ts";
+import type { Runtime } from "./runtime.ts";
+
+export interface NamesrvServerOptions {
+  config: NamesrvConfig;
+  bind: string;
+  /** Where `mqadmin updateNamesrvConfig` is kept; without it changes last until the stop. */
+  configFile?: string | undefined;
+  /** The address of a broker as a caller shall see it. */
+  rewriteBrokerAddr?: (address: string, caller: Caller) => string;
+}
+
+export interface RunningNamesrv {
+  /** `host:port` it listens on. */
+  address: string;
+  port: number;
+  close(): Promise<void>;
+}
+
+export async function startNamesrvServer(runtime: Runtime, options: NamesrvServerOptions): Promise<RunningNamesrv> {
+  const { clock, turn, log, disk } = runtime;
+  const { config, bind, configFile } = options;
+  const client = new RemotingClient(clock, turn, log);
+  const namesrv = createNamesrv({
+    clock,
+    log,
+    config,
+    kvFile: new MetadataFile(disk, config.kvConfigPath),
+    ...(configFile === undefined ? {} : { configFile: new MetadataFile(disk, configFile) }),
+    ...(options.rewriteBrokerAddr === undefined ? {} : { rewriteBrokerAddr: options.rewriteBrokerAddr }),
+    sendOneway: (address, code, header) => {
+      client.tell(address, code, header).catch((error: Error) => log.warn({ address, err: error.message }, "not told"));
+    },
+  });
+  const server = new RemotingServer({ clock, turn, log, rows: namesrv.rows, unsupported: [] });
+  namesrv.start();
+  const port = await server.listen(bind, config.listenPort);
+  return {
+    address: `${bind}:${port}`,
+    port,
+    async close() {
+      namesrv.stop();
+      await server.close();
+      client.close();
+    },
+  };
+}

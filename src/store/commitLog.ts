@@ -1,0 +1,183 @@
+/**
+ * The commit log: all messages of the broker in one run of files, appended by one writer (Apache: CommitLog).
+ *
+ *   first .................. written ............ end
+ *   |------ in the files ------|--- in the tail ---|
+ *
+ * `append` encodes into the tail, `writeOut` makes one positional write of all that is pending, `rollback` takes back
+ * what could not be written. Who may be told about it is decided in flush.ts.
+ */
+import type { Buffer } from "node:buffer";
+import { writeInt32 } from "../base/int64.ts";
+import type { MessageDraft } from "../message/draft.ts";
+import { BLANK_BYTES, MAGIC_BLANK } from "../message/record.ts";
+import { BlockCache } from "./blockCache.ts";
+import { LogTail } from "./logTail.ts";
+import type { Segments } from "./segments.ts";
+
+export interface CommitLogLimits {
+  tailChunkBytes: number;
+  tailChunks: number;
+  blockBytes: number;
+  blocksMax: number;
+}
+
+const SOURCE = "log";
+
+export class CommitLog {
+  readonly segments: Segments;
+  readonly #blocks: BlockCache;
+  readonly #tail: LogTail;
+  /** Offset behind the last byte that a write call has taken. */
+  written: number;
+  /** Offset of the next record. */
+  end: number;
+
+  constructor(segments: Segments, end: number, limits: CommitLogLimits) {
+    this.segments = segments;
+    this.#blocks = new BlockCache(limits.blockBytes, limits.blocksMax);
+    this.#tail = new LogTail(limits.tailChunkBytes, limits.tailChunks, end);
+    this.written = end;
+    this.end = end;
+  }
+
+  get first(): number {
+    return this.segments.firstOffset;
+  }
+
+  /** Largest record that fits into a file at all. */
+  get recordBytesMax(): number {
+    return Math.min(this.segments.fileBytes - BLANK_BYTES, this.#tail.chunkBytes);
+  }
+
+  /**
+   * Makes sure that `bytes` contiguous bytes fit at the end: closes the file with a blank, or begins a new chunk.
+   * May write; throws what the disk throws, with nothing lost.
+   */
+  reserve(bytes: number): void {
+    const fileBytes = this.segments.fileBytes;
+    const left = fileBytes - (this.end % fileBytes);
+    const tail = this.#tail;
+    if (bytes + BLANK_BYTES > left) {
+      this.#writeBlank(left);
+      return;
+    }
+    if (tail.current.used + bytes > tail.chunkBytes) {
+      this.writeOut();
+      tail.roll(this.end);
+    }
+  }
+
+  #writeBlank(left: number): void {
+    const tail = this.#tail;
+    if (tail.current.used + BLANK_BYTES > tail.chunkBytes) {
+      this.writeOut();
+      tail.roll(this.end);
+    }
+    const chunk = tail.current;
+    writeInt32(chunk.buf, left, chunk.used);
+    writeInt32(chunk.buf, MAGIC_BLANK, chunk.used + 4);
+    chunk.used += BLANK_BYTES;
+    this.end += BLANK_BYTES;
+    try {
+      this.writeOut();
+    } catch (error) {
+      chunk.used -= BLANK_BYTES;
+      this.end -= BLANK_BYTES;
+      throw error;
+    }
+    this.end += left - BLANK_BYTES;
+    this.written = this.end;
+    tail.roll(this.end);
+  }
+
+  /** Encodes one record at the end, where {@link reserve} made room; returns its log offset. */
+  append(draft: MessageDraft, bytes: number, queueOffset: number): number {
+    const chunk = this.#tail.current;
+    const offset = this.end;
+    draft.encode(chunk.buf, chunk.used, bytes, queueOffset, offset);
+    chunk.used += bytes;
+    this.end += bytes;
+    return offset;
+  }
+
+  /** Writes everything pending in one call. On a throw `written` stays, and the caller rolls back or tries again. */
+  writeOut(): void {
+    if (this.written === this.end) return;
+    const chunk = this.#tail.current;
+    this.segments.write(chunk.buf, this.written - chunk.base, chunk.used, this.written);
+    this.written = this.end;
+  }
+
+  /** Takes back everything not written; the next record gets the offset of the first one taken back. */
+  rollback(): void {
+    this.#tail.cut(this.written);
+    this.end = this.written;
+  }
+
+  /** Resolves when all bytes below `to` are durable. */
+  sync(from: number, to: number): Promise<void> {
+    return this.segments.sync(from, to);
+  }
+
+  /** Whether `[offset, offset + bytes)` can be copied without waiting. */
+  resident(offset: number, bytes: number): boolean {
+    if (this.#tail.find(offset, bytes)) return true;
+    const size = this.#blocks.blockBytes;
+    for (let index = Math.floor(offset / size); index * size < offset + bytes; index++) {
+      if (!this.#blocks.peek(SOURCE, index, Math.min(size, offset + bytes - index * size))) return false;
+    }
+    return true;
+  }
+
+  /** Whether the record is in the tail (the newest bytes). */
+  inTail(offset: number): boolean {
+    return this.#tail.find(offset, 1) !== undefined;
+  }
+
+  /** Copies `[offset, offset + bytes)` to `to[at]`; false when some of it is not in memory (see {@link load}). */
+  copy(offset: number, bytes: number, to: Buffer, at: number): boolean {
+    const chunk = this.#tail.find(offset, bytes);
+    if (chunk) {
+      const from = offset - chunk.base;
+      chunk.buf.copy(to, at, from, from + bytes);
+      return true;
+    }
+    const size = this.#blocks.blockBytes;
+    let done = 0;
+    while (done < bytes) {
+      const index = Math.floor((offset + done) / size);
+      const from = offset + done - index * size;
+      const n = Math.min(bytes - done, size - from);
+      const block = this.#blocks.peek(SOURCE, index, from + n);
+      if (!block) return false;
+      block.copy(to, at + done, from, from + n);
+      done += n;
+    }
+    return true;
+  }
+
+  /** Brings `[offset, offset + bytes)` into memory, and the block behind it, which a reader wants next. */
+  async load(offset: number, bytes: number): Promise<void> {
+    const size = this.#blocks.blockBytes;
+    const first = Math.floor(offset / size);
+    const last = Math.floor((offset + bytes - 1) / size);
+    const loads: Promise<void>[] = [];
+    for (let index = first; index <= last; index++) {
+      const need = Math.min(size, offset + bytes - index * size);
+      if (!this.#blocks.peek(SOURCE, index, need)) {
+        loads.push(this.#blocks.load(SOURCE, index, this.segments, this.written));
+      }
+    }
+    const ahead = (last + 1) * size;
+    if (ahead + size <= this.written && !this.#blocks.peek(SOURCE, last + 1, size)) {
+      this.#blocks.load(SOURCE, last + 1, this.segments, this.written).catch(() => {});
+    }
+    await Promise.all(loads);
+  }
+
+  /** Removes the first file; false when it is the only one. */
+  removeFirstFile(): boolean {
+    return this.segments.removeFirst();
+  }
+}

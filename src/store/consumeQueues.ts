@@ -1,0 +1,121 @@
+/** All queues of the broker by topic and queue id: found, made, loaded, written in rounds (Apache: ConsumeQueueStore). */
+import * as path from "node:path";
+import { QUEUE_BLOCK_BYTES, QUEUE_BLOCKS_MAX } from "../base/limits.ts";
+import { BlockCache } from "./blockCache.ts";
+import { ConsumeQueue, UNIT_BYTES } from "./consumeQueue.ts";
+import type { Disk } from "./disk.ts";
+import type { FileCache } from "./fileCache.ts";
+import { Segments } from "./segments.ts";
+
+export class ConsumeQueues {
+  readonly #disk: Disk;
+  readonly #cache: FileCache;
+  readonly #dir: string;
+  readonly #fileBytes: number;
+  readonly #blocks = new BlockCache(QUEUE_BLOCK_BYTES, QUEUE_BLOCKS_MAX);
+  readonly #topics = new Map<string, (ConsumeQueue | undefined)[]>();
+  #dirty: ConsumeQueue[] = [];
+  /** Queues with units in memory, for giving memory back. */
+  readonly #warm = new Set<ConsumeQueue>();
+
+  constructor(disk: Disk, cache: FileCache, dir: string, fileBytes: number) {
+    this.#disk = disk;
+    this.#cache = cache;
+    this.#dir = dir;
+    this.#fileBytes = Math.ceil(fileBytes / UNIT_BYTES) * UNIT_BYTES;
+  }
+
+  get(topic: string, queueId: number): ConsumeQueue | undefined {
+    return this.#topics.get(topic)?.[queueId];
+  }
+
+  getOrCreate(topic: string, queueId: number): ConsumeQueue {
+    let queues = this.#topics.get(topic);
+    if (queues === undefined) {
+      queues = [];
+      this.#topics.set(topic, queues);
+    }
+    let queue = queues[queueId];
+    if (queue === undefined) {
+      const dir = path.join(this.#dir, topic, String(queueId));
+      queue = new ConsumeQueue(topic, queueId, new Segments(this.#disk, this.#cache, dir, this.#fileBytes), this.#blocks);
+      queues[queueId] = queue;
+    }
+    return queue;
+  }
+
+  *all(): IterableIterator<ConsumeQueue> {
+    for (const queues of this.#topics.values()) {
+      for (const queue of queues) if (queue) yield queue;
+    }
+  }
+
+  topics(): string[] {
+    return [...this.#topics.keys()];
+  }
+
+  queueIds(topic: string): number[] {
+    const ids: number[] = [];
+    this.#topics.get(topic)?.forEach((queue, id) => {
+      if (queue) ids.push(id);
+    });
+    return ids;
+  }
+
+  /** Opens every queue on disk; see {@link ConsumeQueue.load}. */
+  load(trustedLogEnd: number): string[] {
+    const repairs: string[] = [];
+    for (const topic of this.#disk.list(this.#dir)) {
+      const topicDir = path.join(this.#dir, topic);
+      if (!this.#disk.isDirectory(topicDir)) continue;
+      for (const name of this.#disk.list(topicDir)) {
+        if (/^\d+$/.test(name)) repairs.push(...this.getOrCreate(topic, Number(name)).load(trustedLogEnd));
+      }
+    }
+    return repairs;
+  }
+
+  /** Notes that a queue has units that its file does not. */
+  markDirty(queue: ConsumeQueue): void {
+    if (queue.dirty) return;
+    queue.dirty = true;
+    this.#dirty.push(queue);
+  }
+
+  get dirtyCount(): number {
+    return this.#dirty.length;
+  }
+
+  /** Writes up to `max` dirty queues and returns them; throws what the disk throws, with the rest still dirty. */
+  persist(max: number): ConsumeQueue[] {
+    const batch = this.#dirty.slice(0, max);
+    for (const queue of batch) {
+      queue.persist();
+      queue.dirty = false;
+      this.#warm.add(queue);
+      this.#dirty.shift();
+    }
+    return batch;
+  }
+
+  /** One round of giving idle queues' memory back. */
+  rest(): void {
+    for (const queue of this.#warm) {
+      queue.rest();
+      if (!queue.warm && !queue.dirty) this.#warm.delete(queue);
+    }
+  }
+
+  deleteTopic(topic: string): void {
+    const queues = this.#topics.get(topic);
+    if (!queues) return;
+    this.#topics.delete(topic);
+    this.#dirty = this.#dirty.filter((queue) => queue.topic !== topic);
+    for (const queue of queues) {
+      if (!queue) continue;
+      this.#warm.delete(queue);
+      queue.destroy();
+    }
+    this.#disk.removeTree(path.join(this.#dir, topic));
+  }
+}

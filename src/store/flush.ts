@@ -1,0 +1,199 @@
+/**
+ * The one place where an acknowledgement is granted, and only after what it stands for has happened:
+ *
+ *   ASYNC_FLUSH  the write to the file returned         (survives kill -9)
+ *   SYNC_FLUSH   a data sync that succeeded returned    (survives power loss)
+ *
+ * Group commit without waiting: `commit` runs once per event-loop turn and writes all that the turn brought; while a sync
+ * runs, the next turns' writes gather for the next sync. A message becomes visible to consumers when it is granted.
+ *
+ * A full disk takes back what could not be written and answers so; a failed sync is never tried again: the kernel may
+ * have dropped the pages and would report success. The store turns read-only and `onFatal` ends the process.
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/log.ts";
+import type { CommitLog } from "./commitLog.ts";
+import { type PendingAppend, PendingRing } from "./pending.ts";
+import type { WriteGate } from "./writeGate.ts";
+
+export interface FlushHooks {
+  /** Makes a granted message visible: queue unit, index, arrival. */
+  dispatch(pending: PendingAppend): void;
+  /** A position in the log below which everything is granted. */
+  granted(logOffset: number): void;
+  /** An append was taken back; called newest first. */
+  takenBack(pending: PendingAppend): void;
+  /** The store cannot go on; it is read-only from here on. */
+  onFatal(error: Error): void;
+}
+
+export class Flush {
+  readonly ring = new PendingRing();
+  readonly #log: CommitLog;
+  readonly #gate: WriteGate;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #sync: boolean;
+  readonly #syncTimeoutMs: number;
+  readonly #hooks: FlushHooks;
+  /** Ring position behind the last append that was written. */
+  #writtenPosition = 0;
+  /** Ring position up to which SYNC_FLUSH time-outs were answered. */
+  #timedOutPosition = 0;
+  #syncing: Promise<void> | undefined;
+  #closed = false;
+  /** Everything below is durable. */
+  synced: number;
+
+  constructor(
+    log: CommitLog,
+    gate: WriteGate,
+    clock: Clock,
+    logger: Logger,
+    options: { sync: boolean; syncTimeoutMs: number },
+    hooks: FlushHooks,
+  ) {
+    this.#log = log;
+    this.#gate = gate;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#sync = options.sync;
+    this.#syncTimeoutMs = options.syncTimeoutMs;
+    this.#hooks = hooks;
+    this.synced = log.written;
+  }
+
+  /** End of turn: writes what is pending, grants what may be granted. */
+  commit(): void {
+    if (this.#log.end !== this.#log.written) {
+      try {
+        this.#log.writeOut();
+      } catch (error) {
+        this.writeFailed(error as Error);
+      }
+    }
+    this.#writtenPosition = this.ring.tail;
+    if (!this.#sync) this.#grant(this.#log.written);
+    else if (this.ring.length > 0) {
+      this.#answerThoseWhoDoNotWait();
+      void this.syncNow();
+    }
+  }
+
+  /** A write failed: takes back every append that is not in the file, newest first, with the reason as its answer. */
+  writeFailed(error: Error): void {
+    const refusal = this.#gate.writeFailed(error);
+    const written = this.#log.written;
+    const ring = this.ring;
+    for (let position = ring.tail - 1; position >= ring.head; position--) {
+      const pending = ring.at(position);
+      if (pending.status !== "ok") continue;
+      if (pending.logOffset < written) break;
+      pending.status = "notAvailable";
+      pending.reason = refusal;
+      this.#hooks.takenBack(pending);
+    }
+    this.#log.rollback();
+    if (this.#gate.fatal) this.#fatal(error);
+  }
+
+  /** Syncs everything written so far; joins a sync under way and follows it when more was written meanwhile. */
+  syncNow(): Promise<void> {
+    this.#syncing ??= this.#syncLoop().finally(() => {
+      this.#syncing = undefined;
+    });
+    return this.#syncing;
+  }
+
+  async #syncLoop(): Promise<void> {
+    while (this.synced < this.#log.written && !this.#gate.fatal && !this.#closed) {
+      const to = this.#log.written;
+      try {
+        await this.#log.sync(this.synced, to);
+      } catch (error) {
+        this.#syncFailed(error as Error);
+        return;
+      }
+      this.synced = to;
+      if (this.#sync) this.#grant(to);
+    }
+    if (this.#sync) this.#grant(this.synced);
+  }
+
+  #syncFailed(error: Error): void {
+    const reason = this.#gate.syncFailed(error);
+    if (this.#sync) {
+      for (let position = this.ring.head; position < this.ring.tail; position++) {
+        const pending = this.ring.at(position);
+        if (pending.status === "ok") pending.status = "notAvailable";
+        pending.reason = reason;
+        this.#answer(pending);
+      }
+      this.ring.head = this.ring.tail;
+    }
+    this.#fatal(error);
+  }
+
+  #fatal(error: Error): void {
+    this.#logger.fatal({ err: error }, this.#gate.state().reason);
+    this.#hooks.onFatal(error);
+  }
+
+  /** Grants appends in log order up to `logOffset`; refused ones are answered in their turn. */
+  #grant(logOffset: number): void {
+    const ring = this.ring;
+    while (ring.head < ring.tail) {
+      const pending = ring.at(ring.head);
+      if (pending.status === "ok" || pending.status === "flushDiskTimeout") {
+        if (pending.logOffset + pending.bytes > logOffset || ring.head >= this.#writtenPosition) break;
+        this.#hooks.dispatch(pending);
+      }
+      ring.head++;
+      this.#answer(pending);
+    }
+    this.#hooks.granted(logOffset);
+  }
+
+  #answer(pending: PendingAppend): void {
+    const target = pending.target;
+    pending.target = undefined;
+    if (target !== undefined) target.appended(pending);
+  }
+
+  #answerThoseWhoDoNotWait(): void {
+    for (let position = Math.max(this.ring.head, this.#timedOutPosition); position < this.#writtenPosition; position++) {
+      const pending = this.ring.at(position);
+      if (pending.noWait || pending.status === "notAvailable") this.#answer(pending);
+    }
+  }
+
+  /** Answers SYNC_FLUSH appends that have waited too long; they stay in the log and become visible when synced. */
+  answerTimedOut(): void {
+    const limit = this.#clock.now() - this.#syncTimeoutMs;
+    let position = Math.max(this.ring.head, this.#timedOutPosition);
+    for (; position < this.#writtenPosition; position++) {
+      const pending = this.ring.at(position);
+      if (pending.storeTimestamp > limit) break;
+      if (pending.status === "ok") {
+        pending.status = "flushDiskTimeout";
+        pending.reason = `not synced within syncFlushTimeout (${this.#syncTimeoutMs} ms); the message is stored`;
+      }
+      this.#answer(pending);
+    }
+    this.#timedOutPosition = position;
+  }
+
+  /** Writes and syncs all, for a clean stop. */
+  async close(): Promise<void> {
+    this.commit();
+    await this.syncNow();
+    // A sync that began before the last write covers only its part.
+    await this.syncNow();
+    this.#closed = true;
+  }
+
+  /** Forgets everything at once, as a crash would; for tests and for a store that failed. */
+  abandon(): void {
+    this.#closed = true;
+  }
+}

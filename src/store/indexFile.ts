@@ -1,0 +1,224 @@
+/**
+ * One IndexFile: a hash table from message keys to log offsets (Apache: IndexFile, IndexHeader).
+ *
+ *   header (40):  0 beginTimestamp i64 | 8 endTimestamp i64 | 16 beginLogOffset i64 | 24 endLogOffset i64
+ *                 | 32 usedSlots i32 | 36 entryCount i32 (the next entry's number; entry 0 is never used)
+ *   slots:        slotCount x i32, number of the newest entry of the slot, 0 for none
+ *   entries (20): 0 keyHash i32 | 4 logOffset i64 | 12 seconds since beginTimestamp i32 | 16 previous entry of the slot i32
+ *
+ * Entries are appended; slots change at random places, so they live in memory and are written when the file is full or
+ * the broker stops. After a crash they are rebuilt from the entries, which say everything.
+ */
+import { Buffer } from "node:buffer";
+import { readInt64OrMinus1, writeInt32, writeInt64 } from "../base/int64.ts";
+import type { DiskFile } from "./disk.ts";
+
+const HEADER_BYTES = 40;
+const ENTRY_BYTES = 20;
+/** Entries gathered in memory before one write. */
+const BUFFER_ENTRIES = 16_384;
+/** Reading entries back to rebuild the slots goes in pieces of this many. */
+const REBUILD_ENTRIES = 65_536;
+
+export class IndexFile {
+  readonly #file: DiskFile;
+  readonly #slotCount: number;
+  readonly #entryMax: number;
+  readonly #slots: Int32Array;
+  #slotsDirty = false;
+  #buffer: Buffer | undefined;
+  /** Number of the first entry in the buffer. */
+  #bufferFirst = 1;
+  beginTimestamp = 0;
+  endTimestamp = 0;
+  beginLogOffset = 0;
+  endLogOffset = 0;
+  #usedSlots = 0;
+  /** Number that the next entry gets. */
+  #count = 1;
+
+  constructor(file: DiskFile, slotCount: number, entryMax: number) {
+    this.#file = file;
+    this.#slotCount = slotCount;
+    this.#entryMax = entryMax;
+    this.#slots = new Int32Array(slotCount);
+  }
+
+  static bytes(slotCount: number, entryMax: number): number {
+    return HEADER_BYTES + slotCount * 4 + entryMax * ENTRY_BYTES;
+  }
+
+  get path(): string {
+    return this.#file.path;
+  }
+
+  get full(): boolean {
+    return this.#count >= this.#entryMax;
+  }
+
+  get entryCount(): number {
+    return this.#count - 1;
+  }
+
+  /**
+   * Reads an existing file, keeping entries that point below `logEnd`.
+   * @param clean the file was closed in order, its slots can be taken as they are
+   */
+  load(logEnd: number, clean: boolean): void {
+    const header = Buffer.alloc(HEADER_BYTES);
+    this.#file.read(header, 0, HEADER_BYTES, 0);
+    this.beginTimestamp = readInt64OrMinus1(header, 0);
+    this.endTimestamp = readInt64OrMinus1(header, 8);
+    this.beginLogOffset = readInt64OrMinus1(header, 16);
+    this.endLogOffset = readInt64OrMinus1(header, 24);
+    this.#usedSlots = header.readInt32BE(32);
+    this.#count = Math.max(1, Math.min(header.readInt32BE(36), this.#entryMax));
+    if (clean && this.endLogOffset < logEnd && this.#count > 1) {
+      const slots = Buffer.from(this.#slots.buffer);
+      this.#file.read(slots, 0, slots.length, HEADER_BYTES);
+      slots.swap32();
+    } else {
+      this.#rebuild(logEnd);
+    }
+    this.#bufferFirst = this.#count;
+  }
+
+  /** Links all entries again, stopping at the first that is empty or points behind the log. */
+  #rebuild(logEnd: number): void {
+    this.#slots.fill(0);
+    this.#usedSlots = 0;
+    const piece = Buffer.allocUnsafe(Math.min(REBUILD_ENTRIES, this.#entryMax) * ENTRY_BYTES);
+    let number = 1;
+    let lastOffset = -1;
+    scan: while (number < this.#entryMax) {
+      const want = Math.min(piece.length, (this.#entryMax - number) * ENTRY_BYTES);
+      const got = this.#file.read(piece, 0, want, this.#entryAt(number));
+      if (got < ENTRY_BYTES) break;
+      for (let at = 0; at + ENTRY_BYTES <= got; at += ENTRY_BYTES) {
+        const hash = piece.readInt32BE(at);
+        const offset = readInt64OrMinus1(piece, at + 4);
+        const empty = hash === 0 && offset === 0 && piece.readInt32BE(at + 12) === 0 && piece.readInt32BE(at + 16) === 0;
+        if (empty && this.#beyond(number)) break scan;
+        if (hash < 0 || offset < lastOffset || offset >= logEnd) break scan;
+        lastOffset = offset;
+        if (number === 1) this.beginLogOffset = offset;
+        this.endLogOffset = offset;
+        this.endTimestamp = this.beginTimestamp + piece.readInt32BE(at + 12) * 1000 + 999;
+        const slot = hash % this.#slotCount;
+        if (this.#slots[slot] === 0) this.#usedSlots++;
+        if (piece.readInt32BE(at + 16) !== this.#slots[slot]) {
+          piece.writeInt32BE(this.#slots[slot], at + 16);
+          this.#file.write(piece, at + 16, at + 20, this.#entryAt(number) + 16);
+        }
+        this.#slots[slot] = number++;
+      }
+    }
+    this.#count = number;
+    this.#slotsDirty = true;
+  }
+
+  /** An all-zero entry is real only inside what the header counted (hash 0 of the log's very first message). */
+  #beyond(number: number): boolean {
+    return number >= this.#count;
+  }
+
+  /** Adds one key; the caller looked at {@link full}. */
+  put(keyHash: number, logOffset: number, storeTimestamp: number): void {
+    const number = this.#count;
+    if (number === 1) {
+      this.beginTimestamp = storeTimestamp;
+      this.beginLogOffset = logOffset;
+    }
+    let buffer = this.#buffer;
+    if (buffer === undefined) {
+      buffer = Buffer.allocUnsafeSlow(Math.min(BUFFER_ENTRIES, this.#entryMax) * ENTRY_BYTES);
+      this.#buffer = buffer;
+    }
+    if ((number - this.#bufferFirst) * ENTRY_BYTES === buffer.length) this.flush();
+    const slot = keyHash % this.#slotCount;
+    const previous = this.#slots[slot];
+    const seconds = Math.floor((storeTimestamp - this.beginTimestamp) / 1000);
+    const at = (number - this.#bufferFirst) * ENTRY_BYTES;
+    writeInt32(buffer, keyHash, at);
+    writeInt64(buffer, logOffset, at + 4);
+    writeInt32(buffer, seconds > 0x7fffffff ? 0x7fffffff : seconds < 0 ? 0 : seconds, at + 12);
+    writeInt32(buffer, previous, at + 16);
+    if (previous === 0) this.#usedSlots++;
+    this.#slots[slot] = number;
+    this.#slotsDirty = true;
+    this.endTimestamp = storeTimestamp;
+    this.endLogOffset = logOffset;
+    this.#count = number + 1;
+  }
+
+  /** Writes entries that only memory holds, then the header that counts them. Throws what the disk throws. */
+  flush(): void {
+    if (this.#count === this.#bufferFirst || this.#buffer === undefined) return;
+    const bytes = (this.#count - this.#bufferFirst) * ENTRY_BYTES;
+    this.#file.write(this.#buffer, 0, bytes, this.#entryAt(this.#bufferFirst));
+    this.#writeHeader();
+    this.#bufferFirst = this.#count;
+  }
+
+  #writeHeader(): void {
+    const header = Buffer.alloc(HEADER_BYTES);
+    writeInt64(header, this.beginTimestamp, 0);
+    writeInt64(header, this.endTimestamp, 8);
+    writeInt64(header, this.beginLogOffset, 16);
+    writeInt64(header, this.endLogOffset, 24);
+    header.writeInt32BE(this.#usedSlots, 32);
+    header.writeInt32BE(this.#count, 36);
+    this.#file.write(header, 0, HEADER_BYTES, 0);
+  }
+
+  /** Writes entries and slots: the file is then complete by itself, for Apache too. */
+  writeAll(): void {
+    this.flush();
+    if (!this.#slotsDirty) return;
+    const slots = Buffer.from(Buffer.from(this.#slots.buffer));
+    slots.swap32();
+    this.#file.write(slots, 0, slots.length, HEADER_BYTES);
+    this.#writeHeader();
+    this.#slotsDirty = false;
+  }
+
+  sync(): Promise<void> {
+    return this.#file.sync();
+  }
+
+  /** Gives back the memory of a file that gets no more entries. */
+  close(): void {
+    this.#file.close();
+  }
+
+  /** Log offsets of entries with this hash and a time in `[begin, end]` (to the second), newest first. */
+  select(keyHash: number, begin: number, end: number, max: number, found: number[]): void {
+    const entry = Buffer.alloc(ENTRY_BYTES);
+    let number = this.#slots[keyHash % this.#slotCount];
+    while (number > 0 && number < this.#count && found.length < max) {
+      this.#readEntry(entry, number);
+      const seconds = entry.readInt32BE(12);
+      if (seconds < 0) return;
+      const time = this.beginTimestamp + seconds * 1000;
+      // The stored time is rounded down to the second.
+      if (entry.readInt32BE(0) === keyHash && time + 999 >= begin && time <= end) found.push(readInt64OrMinus1(entry, 4));
+      if (time + 999 < begin) return;
+      const previous = entry.readInt32BE(16);
+      if (previous >= number) return;
+      number = previous;
+    }
+  }
+
+  #readEntry(into: Buffer, number: number): void {
+    if (number >= this.#bufferFirst && this.#buffer !== undefined) {
+      const at = (number - this.#bufferFirst) * ENTRY_BYTES;
+      this.#buffer.copy(into, 0, at, at + ENTRY_BYTES);
+    } else {
+      this.#file.read(into, 0, ENTRY_BYTES, this.#entryAt(number));
+    }
+  }
+
+  #entryAt(number: number): number {
+    return HEADER_BYTES + this.#slotCount * 4 + number * ENTRY_BYTES;
+  }
+}

@@ -1,0 +1,745 @@
+/**
+ * The message store: wires log, queues, index, flush, recovery and retention together and keeps their rhythm (Apache:
+ * DefaultMessageStore). Speaks topics, queues and offsets; knows no command and no socket.
+ */
+import { Buffer } from "node:buffer";
+import * as path from "node:path";
+import type { Clock, Timer } from "../base/clock.ts";
+import { javaHashUtf8 } from "../base/javaHash.ts";
+import * as limits from "../base/limits.ts";
+import type { Logger } from "../base/log.ts";
+import type { Turn } from "../base/turn.ts";
+import type { UnitFilter } from "../filter/tags.ts";
+import { MessageDraft } from "../message/draft.ts";
+import { formatProperties, Property } from "../message/properties.ts";
+import { PropertyScan } from "../message/propertyScan.ts";
+import { PROPERTIES_BYTES_MAX, type RecordView } from "../message/record.ts";
+import { TRANSACTION_MASK, TRANSACTION_PREPARED, TRANSACTION_ROLLBACK } from "../message/sysFlag.ts";
+import { Checkpoint, type CheckpointState } from "./checkpoint.ts";
+import { CommitLog } from "./commitLog.ts";
+import type { ConsumeQueue } from "./consumeQueue.ts";
+import { ConsumeQueues } from "./consumeQueues.ts";
+import type { Disk } from "./disk.ts";
+import { FileCache } from "./fileCache.ts";
+import { Flush } from "./flush.ts";
+import { IndexService } from "./indexService.ts";
+import { readLog, readMessage, readUnits, searchByTime, unitStoreTime } from "./lookup.ts";
+import type { StoreOptions } from "./options.ts";
+import type { AckTarget, PendingAppend } from "./pending.ts";
+import { scanLog, scanStart } from "./recovery.ts";
+import { Retention } from "./retention.ts";
+import { Segments } from "./segments.ts";
+import type { Selection } from "./selection.ts";
+import type {
+  AppendResult,
+  AppendStatus,
+  Boundary,
+  KeyQuery,
+  KeyQueryResult,
+  NewMessage,
+  QueueUnit,
+  Store,
+  StoredMessage,
+  Writability,
+} from "./types.ts";
+import { WriteGate } from "./writeGate.ts";
+
+/** What Apache allows a record beyond its body: properties, topic and fields. */
+const RECORD_OVERHEAD_BYTES = 64 * 1024;
+const CHECKPOINT_PERIOD_MS = 10_000;
+const RETENTION_PERIOD_MS = 10_000;
+const FULL_DISK_PROBE_MS = 500;
+/** Queue files written per turn, so that 10,000 dirty queues do not stop the loop. */
+const QUEUES_PER_SLICE = 200;
+
+export interface StoreContext {
+  disk: Disk;
+  clock: Clock;
+  turn: Turn;
+  log: Logger;
+  options: StoreOptions;
+  /** Host bytes that records carry as their store host. */
+  storeHost: Buffer;
+  /** Due time of a message of the schedule topic, which its queue unit carries instead of a tag code. */
+  deliverTime?: (level: number, storeTimestamp: number) => number;
+  /** The store failed for good: it is read-only, the process should end with an error. */
+  onFatal?: (error: Error) => void;
+}
+
+export class MessageStore implements Store {
+  readonly #context: StoreContext;
+  readonly #options: StoreOptions;
+  readonly #cache: FileCache;
+  readonly #gate = new WriteGate();
+  readonly #queues: ConsumeQueues;
+  readonly #index: IndexService | undefined;
+  readonly #checkpoint: Checkpoint;
+  readonly #draft = new MessageDraft();
+  readonly #scan = new PropertyScan();
+  #log!: CommitLog;
+  #flush!: Flush;
+  #retention!: Retention;
+  #lock: { release(): void } | undefined;
+  #timers: Timer[] = [];
+  #arrivals: ConsumeQueue[] = [];
+  #arrivalListeners: ((topic: string, queueId: number, maxOffset: number) => void)[] = [];
+  /** Queues written since the last checkpoint. */
+  #unsyncedQueues = new Set<ConsumeQueue>();
+  #checkpointing: Promise<void> | undefined;
+  #lastTimestamp = 0;
+  #grantedTo = 0;
+  #writingQueues = false;
+  #storeHost: Buffer;
+  /** Totals since the start: messages and bytes appended. */
+  readonly totals = { messages: 0, bytes: 0, refused: 0 };
+
+  constructor(context: StoreContext) {
+    this.#context = context;
+    this.#options = context.options;
+    this.#storeHost = context.storeHost;
+    const { storePathRootDir: root } = context.options;
+    this.#cache = new FileCache(context.disk, limits.STORE_OPEN_FILES_MAX);
+    this.#queues = new ConsumeQueues(
+      context.disk,
+      this.#cache,
+      path.join(root, "consumequeue"),
+      context.options.mappedFileSizeConsumeQueue,
+    );
+    this.#index = context.options.messageIndexEnable
+      ? new IndexService(
+          context.disk,
+          context.clock,
+          context.log,
+          path.join(root, "index"),
+          context.options.maxHashSlotNum,
+          context.options.maxIndexNum,
+        )
+      : undefined;
+    this.#checkpoint = new Checkpoint(context.disk, path.join(root, "checkpoint"));
+  }
+
+  // ---- life ----
+
+  /** Locks the store, recovers it, starts its rhythm. */
+  async start(): Promise<void> {
+    const { disk, clock, turn } = this.#context;
+    const root = this.#options.storePathRootDir;
+    disk.mkdir(root);
+    this.#lock = disk.lock(path.join(root, "lock"));
+    this.#recover();
+    const abort = disk.open(this.#abortPath, { create: true });
+    abort.close();
+    await disk.syncDir(root);
+    turn.onCommit(() => this.#commit());
+    this.#retention.look();
+    this.#timers.push(
+      clock.every(this.#options.flushIntervalCommitLog, () => this.#backgroundSync()),
+      clock.every(this.#options.flushIntervalConsumeQueue, () => this.#writeQueues()),
+      clock.every(CHECKPOINT_PERIOD_MS, () => void this.checkpoint()),
+      clock.every(RETENTION_PERIOD_MS, () => this.#retention.look()),
+      clock.every(FULL_DISK_PROBE_MS, () => this.#probeFullDisk()),
+    );
+    if (this.#sync) this.#timers.push(clock.every(500, () => this.#flush.answerTimedOut()));
+  }
+
+  /** Flushes and closes everything; a later start is clean. */
+  async close(): Promise<void> {
+    for (const timer of this.#timers) this.#context.clock.clear(timer);
+    this.#timers = [];
+    if (this.#gate.fatal) {
+      this.#flush.abandon();
+      this.#index?.abandon();
+    } else {
+      await this.#flush.close();
+      this.#gate.shutDown();
+      await this.checkpoint(true);
+      this.#index?.close();
+      this.#context.disk.remove(this.#abortPath);
+      await this.#context.disk.syncDir(this.#options.storePathRootDir);
+    }
+    this.#cache.closeAll();
+    this.#lock?.release();
+  }
+
+  get #abortPath(): string {
+    return path.join(this.#options.storePathRootDir, "abort");
+  }
+
+  get #sync(): boolean {
+    return this.#options.flushDiskType === "SYNC_FLUSH";
+  }
+
+  #recover(): void {
+    const { disk, clock, log: logger } = this.#context;
+    const began = clock.monotonicMs();
+    const dir = this.#options.storePathCommitLog || path.join(this.#options.storePathRootDir, "commitlog");
+    const segments = new Segments(disk, this.#cache, dir, this.#options.mappedFileSizeCommitLog);
+    const clean = !disk.exists(this.#abortPath);
+    const repairs = segments.load();
+    const checkpoint = this.#checkpoint.read();
+    let gap = false;
+    const input = {
+      segments,
+      queues: this.#queues,
+      clean,
+      checkpoint,
+      log: logger,
+      begin: () => {},
+      dispatch: (view: RecordView) => {
+        if (!this.#redispatch(view)) gap = true;
+      },
+    };
+    const from = scanStart(input);
+    repairs.push(...this.#queues.load(clean ? Number.POSITIVE_INFINITY : from));
+    this.#index?.load(clean ? Number.POSITIVE_INFINITY : from, clean);
+    let result = scanLog(input, from, false);
+    if (gap) {
+      logger.warn("a ConsumeQueue lacks units below the checkpoint: all queues are rebuilt from the commit log");
+      this.#queues.load(0);
+      result = scanLog(input, segments.firstOffset, true);
+    }
+    for (const queue of this.#queues.all()) {
+      if (queue.dispatchedLogEnd() > result.end) {
+        const cut = queue.cutBehind(result.end);
+        repairs.push(`${queue.topic}-${queue.queueId}: ${cut} units pointed behind the commit log`);
+      }
+      if (segments.firstOffset > 0) queue.trim(segments.firstOffset);
+    }
+    for (const repair of repairs) logger.warn({ repair }, "store repaired");
+    disk.mkdir(dir);
+    this.#log = new CommitLog(segments, result.end, {
+      tailChunkBytes: Math.max(limits.LOG_TAIL_CHUNK_BYTES, 2 * this.#options.maxMessageSize),
+      tailChunks: limits.LOG_TAIL_CHUNKS,
+      blockBytes: limits.LOG_BLOCK_BYTES,
+      blocksMax: limits.LOG_BLOCKS_MAX,
+    });
+    this.#grantedTo = result.end;
+    this.#lastTimestamp = Math.max(result.lastTimestamp, checkpoint?.logTimestamp ?? 0);
+    this.#flush = new Flush(
+      this.#log,
+      this.#gate,
+      clock,
+      logger,
+      { sync: this.#sync, syncTimeoutMs: this.#options.syncFlushTimeout },
+      {
+        dispatch: (pending) => this.#dispatch(pending),
+        granted: (logOffset) => this.#granted(logOffset),
+        takenBack: (pending) => this.#takenBack(pending),
+        onFatal: (error) => this.#context.onFatal?.(error),
+      },
+    );
+    this.#retention = new Retention(disk, clock, logger, this.#log, this.#gate, this.#options, {
+      trimmed: (logStart) => this.#trim(logStart),
+    });
+    // What recovery read may still be only in the page cache of the run before.
+    this.#flush.synced = Math.min(from, result.end);
+    logger.info(
+      { clean, scannedFrom: from, end: result.end, dispatched: result.dispatched, ms: Math.round(clock.monotonicMs() - began) },
+      "store recovered",
+    );
+  }
+
+  /** Gives a record found by recovery to the derived files; false when its queue lacks earlier units. */
+  #redispatch(view: RecordView): boolean {
+    const transaction = view.sysFlag & TRANSACTION_MASK;
+    const props = view.buf;
+    this.#scan.scan(props, view.propertiesAt, view.propertiesAt + view.propertiesBytes);
+    if (transaction !== TRANSACTION_PREPARED && transaction !== TRANSACTION_ROLLBACK) {
+      const queue = this.#queues.getOrCreate(view.topic(), view.queueId);
+      if (view.queueOffset > queue.max) {
+        if (queue.max !== queue.min) return false;
+        queue.startAt(view.queueOffset);
+      }
+      if (view.queueOffset === queue.max) {
+        queue.push(view.logOffset, view.totalBytes, this.#tagsCodeOf(view));
+        this.#queues.markDirty(queue);
+        if (queue.pressed) queue.persist();
+      }
+      if (this.#index && view.logOffset >= this.#index.endLogOffset) {
+        const draft = this.#draft;
+        draft.properties = props;
+        draft.storeTimestamp = view.storeTimestamp;
+        this.#index.stage(draft, this.#scan, queue.keyHashPrefix, view.logOffset);
+        this.#index.grant(view.logOffset + 1);
+      }
+    }
+    return true;
+  }
+
+  #tagsCodeOf(view: RecordView): number {
+    const due = this.#dueTime(view.topic(), () => view.properties(), view.storeTimestamp);
+    if (due !== undefined) return due;
+    const scan = this.#scan;
+    return scan.tagsStart < 0 || scan.tagsEnd === scan.tagsStart
+      ? 0
+      : javaHashUtf8(0, view.buf, scan.tagsStart, scan.tagsEnd);
+  }
+
+  /** Units of the schedule topic carry the due time where others carry the tag (CommitLog.checkMessageAndReturnSize). */
+  #dueTime(topic: string, properties: () => string, storeTimestamp: number): number | undefined {
+    if (topic !== "SCHEDULE_TOPIC_XXXX" || this.#context.deliverTime === undefined) return undefined;
+    const level = /(?:^|\u0002)DELAY\u0001(\d+)/.exec(properties())?.[1];
+    return level === undefined ? undefined : this.#context.deliverTime(Number(level), storeTimestamp);
+  }
+
+  // ---- append ----
+
+  /** Host bytes for records from now on (the advertised address changed). */
+  set storeHost(host: Buffer) {
+    this.#storeHost = host;
+  }
+
+  get storeHost(): Buffer {
+    return this.#storeHost;
+  }
+
+  /** The queue of a topic, made when missing. */
+  queue(topic: string, queueId: number): ConsumeQueue {
+    return this.#queues.getOrCreate(topic, queueId);
+  }
+
+  /** The queue if it exists. */
+  findQueue(topic: string, queueId: number): ConsumeQueue | undefined {
+    return this.#queues.get(topic, queueId);
+  }
+
+  /**
+   * Appends one message; the hot path. `draft` has everything but time, offsets and topic; `scan` is of its properties.
+   * The target is called at the end of the turn or later, in log order.
+   */
+  append(
+    draft: MessageDraft,
+    scan: PropertyScan,
+    queue: ConsumeQueue,
+    target: AckTarget | undefined,
+    opaque: number,
+    serialization: number,
+  ): PendingAppend {
+    draft.topic = queue.topicBytes;
+    const bytes = draft.totalBytes();
+    const refusal = this.#refusal(draft, bytes);
+    if (refusal === undefined) {
+      try {
+        this.#log.reserve(bytes);
+      } catch (error) {
+        this.#flush.writeFailed(error as Error);
+      }
+    }
+    const pending = this.#flush.ring.push();
+    pending.target = target;
+    pending.opaque = opaque;
+    pending.serialization = serialization;
+    this.#context.turn.request();
+    if (refusal !== undefined) return this.#refuse(pending, refusal, this.#refusalReason(refusal, draft, bytes));
+    if (!this.#gate.writable) return this.#refuse(pending, "notAvailable", this.#gate.state().reason);
+    this.#appendReserved(draft, scan, queue, pending, bytes);
+    return pending;
+  }
+
+  /** Appends messages of one queue that lie together in the log, all or none. `next` sets draft and scan to message i. */
+  appendBatch(
+    count: number,
+    next: (i: number, draft: MessageDraft, scan: PropertyScan) => void,
+    queue: ConsumeQueue,
+    target: AckTarget,
+    opaque: number,
+    serialization: number,
+  ): void {
+    const draft = this.#draft;
+    const scan = this.#scan;
+    draft.topic = queue.topicBytes;
+    let total = 0;
+    let refusal: AppendStatus | undefined;
+    let reason = "";
+    for (let i = 0; i < count && refusal === undefined; i++) {
+      next(i, draft, scan);
+      const bytes = draft.totalBytes();
+      total += bytes;
+      refusal = this.#refusal(draft, bytes);
+      if (refusal !== undefined) reason = `message ${i} of the batch: ${this.#refusalReason(refusal, draft, bytes)}`;
+    }
+    if (refusal === undefined && total > Math.min(this.#log.recordBytesMax, this.#options.maxMessageSize + RECORD_OVERHEAD_BYTES)) {
+      refusal = "messageIllegal";
+      reason = `the batch takes ${total} bytes in the log, more than maxMessageSize ${this.#options.maxMessageSize} allows`;
+    }
+    if (refusal === undefined) {
+      try {
+        this.#log.reserve(total);
+      } catch (error) {
+        this.#flush.writeFailed(error as Error);
+      }
+      if (!this.#gate.writable) {
+        refusal = "notAvailable";
+        reason = this.#gate.state().reason;
+      }
+    }
+    this.#context.turn.request();
+    if (refusal !== undefined) {
+      const pending = this.#flush.ring.push();
+      pending.target = target;
+      pending.opaque = opaque;
+      pending.serialization = serialization;
+      this.#refuse(pending, refusal, reason);
+      return;
+    }
+    const offsets: number[] = [];
+    for (let i = 0; i < count; i++) {
+      next(i, draft, scan);
+      const pending = this.#flush.ring.push();
+      this.#appendReserved(draft, scan, queue, pending, draft.totalBytes());
+      offsets.push(pending.logOffset);
+      if (i === count - 1) {
+        pending.target = target;
+        pending.opaque = opaque;
+        pending.serialization = serialization;
+        pending.batchOffsets = offsets;
+      }
+    }
+  }
+
+  #appendReserved(draft: MessageDraft, scan: PropertyScan, queue: ConsumeQueue, pending: PendingAppend, bytes: number): void {
+    const transaction = draft.sysFlag & TRANSACTION_MASK;
+    const listed = transaction !== TRANSACTION_PREPARED && transaction !== TRANSACTION_ROLLBACK;
+    const queueOffset = listed ? queue.next++ : 0;
+    const now = this.#context.clock.now();
+    draft.storeTimestamp = now;
+    pending.queue = listed ? queue : undefined;
+    pending.queueOffset = queueOffset;
+    pending.bytes = bytes;
+    pending.storeTimestamp = now;
+    pending.tagsCode = draft.tagsCode;
+    pending.noWait = scan.noWait;
+    pending.logOffset = this.#log.append(draft, bytes, queueOffset);
+    if (this.#index !== undefined && transaction !== TRANSACTION_ROLLBACK) {
+      this.#index.stage(draft, scan, queue.keyHashPrefix, pending.logOffset);
+    }
+  }
+
+  #refuse(pending: PendingAppend, status: AppendStatus, reason: string): PendingAppend {
+    pending.status = status;
+    pending.reason = reason;
+    this.totals.refused++;
+    return pending;
+  }
+
+  #refusal(draft: MessageDraft, bytes: number): AppendStatus | undefined {
+    if (draft.bodyEnd - draft.bodyStart > this.#options.maxMessageSize) return "messageIllegal";
+    if (draft.propertiesBytes() > PROPERTIES_BYTES_MAX) return "propertiesTooLong";
+    if (bytes > this.#options.maxMessageSize + RECORD_OVERHEAD_BYTES || bytes > this.#log.recordBytesMax) {
+      return "messageIllegal";
+    }
+    return this.#gate.writable ? undefined : "notAvailable";
+  }
+
+  #refusalReason(status: AppendStatus, draft: MessageDraft, bytes: number): string {
+    if (status === "notAvailable") return this.#gate.state().reason;
+    const { maxMessageSize } = this.#options;
+    const bodyBytes = draft.bodyEnd - draft.bodyStart;
+    if (status === "propertiesTooLong") {
+      return `the properties take ${draft.propertiesBytes()} bytes, at most ${PROPERTIES_BYTES_MAX} fit into a message`;
+    }
+    if (bodyBytes > maxMessageSize) return `the body has ${bodyBytes} bytes, maxMessageSize is ${maxMessageSize}`;
+    return `the message takes ${bytes} bytes in the log, more than maxMessageSize ${maxMessageSize} or a file of mappedFileSizeCommitLog ${this.#options.mappedFileSizeCommitLog} allows`;
+  }
+
+  put(message: NewMessage): Promise<AppendResult> {
+    const draft = new MessageDraft();
+    const properties = Buffer.from(formatProperties(message.properties));
+    draft.queueId = message.queueId;
+    draft.flag = message.flag ?? 0;
+    draft.sysFlag = message.sysFlag ?? 0;
+    draft.bornTimestamp = message.bornTimestamp ?? this.#context.clock.now();
+    draft.setHosts(message.bornHost ?? this.#storeHost, this.#storeHost);
+    draft.reconsumeTimes = message.reconsumeTimes ?? 0;
+    draft.preparedTransactionOffset = message.preparedTransactionOffset ?? 0;
+    draft.body = message.body;
+    draft.bodyEnd = message.body.length;
+    draft.properties = properties;
+    draft.propertiesEnd = properties.length;
+    const scan = new PropertyScan();
+    scan.scan(properties, 0, properties.length);
+    const queue = this.queue(message.topic, message.queueId);
+    const tags = message.properties.get(Property.TAGS);
+    const now = this.#context.clock.now();
+    draft.tagsCode =
+      message.tagsCode ??
+      this.#dueTime(message.topic, () => formatProperties(message.properties), now) ??
+      (tags ? javaHashUtf8(0, properties, scan.tagsStart, scan.tagsEnd) : 0);
+    return new Promise((resolve) => {
+      this.append(draft, scan, queue, { appended: (pending) => resolve(resultOf(pending)) }, 0, 0);
+    });
+  }
+
+  #commit(): void {
+    this.#flush.commit();
+    this.#tellArrivals();
+  }
+
+  #dispatch(pending: PendingAppend): void {
+    const queue = pending.queue;
+    this.totals.messages++;
+    this.totals.bytes += pending.bytes;
+    this.#lastTimestamp = pending.storeTimestamp;
+    if (queue === undefined) return;
+    queue.push(pending.logOffset, pending.bytes, pending.tagsCode);
+    this.#queues.markDirty(queue);
+    if (!queue.arrived) {
+      queue.arrived = true;
+      this.#arrivals.push(queue);
+    }
+  }
+
+  #granted(logOffset: number): void {
+    this.#grantedTo = Math.max(this.#grantedTo, logOffset);
+    this.#index?.grant(logOffset);
+    // Under SYNC_FLUSH a grant comes from a sync, between turns: the output phase must follow.
+    if (this.#sync) this.#context.turn.request();
+  }
+
+  #takenBack(pending: PendingAppend): void {
+    this.totals.refused++;
+    if (pending.queue) pending.queue.next = pending.queueOffset;
+    this.#index?.unstage(pending.logOffset);
+  }
+
+  #tellArrivals(): void {
+    if (this.#arrivals.length === 0) return;
+    const arrivals = this.#arrivals;
+    this.#arrivals = [];
+    for (const queue of arrivals) {
+      queue.arrived = false;
+      if (queue.pressed) this.#persistOne(queue);
+      for (const listener of this.#arrivalListeners) listener(queue.topic, queue.queueId, queue.max);
+    }
+  }
+
+  onArrival(fn: (topic: string, queueId: number, maxOffset: number) => void): void {
+    this.#arrivalListeners.push(fn);
+  }
+
+  // ---- rhythm ----
+
+  #backgroundSync(): void {
+    if (!this.#sync && !this.#gate.fatal) void this.#flush.syncNow();
+  }
+
+  #persistOne(queue: ConsumeQueue): void {
+    if (this.#gate.full) return;
+    try {
+      queue.persist();
+      this.#unsyncedQueues.add(queue);
+    } catch (error) {
+      this.#derivedWriteFailed(error as Error);
+    }
+  }
+
+  /** Writes dirty queues and the index, a slice per turn. */
+  #writeQueues(): void {
+    if (this.#writingQueues || this.#gate.full || this.#gate.fatal) return;
+    this.#writingQueues = true;
+    const slice = () => {
+      try {
+        for (const queue of this.#queues.persist(QUEUES_PER_SLICE)) this.#unsyncedQueues.add(queue);
+        this.#index?.flush();
+      } catch (error) {
+        this.#derivedWriteFailed(error as Error);
+        this.#writingQueues = false;
+        return;
+      }
+      if (this.#queues.dirtyCount > 0) this.#context.clock.endOfTurn(slice);
+      else {
+        this.#writingQueues = false;
+        this.#queues.rest();
+      }
+    };
+    slice();
+  }
+
+  /** A derived file could not be written. Memory and the log still have everything; a full disk closes the gate. */
+  #derivedWriteFailed(error: Error): void {
+    const code = (error as NodeJS.ErrnoException).code;
+    this.#context.log.error({ err: error }, "a derived file was not written; it is rebuilt from the commit log");
+    if (code === "ENOSPC" || code === "EDQUOT") this.#gate.writeFailed(error);
+  }
+
+  #probeFullDisk(): void {
+    if (!this.#gate.full) return;
+    this.#gate.spaceChanged(this.#context.disk.space(this.#log.segments.dir));
+    if (!this.#gate.full) this.#context.log.info("the disk has space again, writing resumes");
+  }
+
+  #trim(logStart: number): void {
+    for (const queue of this.#queues.all()) queue.trim(logStart);
+    this.#index?.trim(logStart);
+  }
+
+  /** Makes everything derived durable up to now and notes so. One at a time; failures leave the old checkpoint. */
+  checkpoint(everything = false): Promise<void> {
+    this.#checkpointing ??= this.#runCheckpoint(everything).finally(() => {
+      this.#checkpointing = undefined;
+    });
+    return this.#checkpointing;
+  }
+
+  async #runCheckpoint(everything: boolean): Promise<void> {
+    if (this.#gate.full || (this.#gate.fatal && !everything)) return;
+    const to = this.#grantedTo;
+    const timestamp = this.#lastTimestamp;
+    try {
+      while (this.#queues.dirtyCount > 0) {
+        for (const queue of this.#queues.persist(QUEUES_PER_SLICE)) this.#unsyncedQueues.add(queue);
+        if (!everything) await new Promise<void>((resolve) => this.#context.clock.endOfTurn(resolve));
+      }
+      this.#index?.flush();
+      await this.#flush.syncNow();
+      if (this.#flush.synced < to) await this.#flush.syncNow();
+      if (this.#flush.synced < to) return;
+      const queues = this.#unsyncedQueues;
+      this.#unsyncedQueues = new Set();
+      for (const queue of queues) await queue.sync();
+      await this.#index?.sync();
+      const state: CheckpointState = {
+        logTimestamp: timestamp,
+        queueTimestamp: timestamp,
+        indexTimestamp: this.#index?.completeTimestamp ?? 0,
+        masterFlushedOffset: 0,
+        confirmOffset: to,
+        dispatchedLogOffset: to,
+      };
+      await this.#checkpoint.write(state);
+    } catch (error) {
+      this.#derivedWriteFailed(error as Error);
+    }
+  }
+
+  // ---- reading ----
+
+  /** Finds the records a pull asks for; see {@link Selection}. */
+  select(
+    into: Selection,
+    topic: string,
+    queueId: number,
+    offset: number,
+    maxCount: number,
+    maxBytes: number,
+    filter: UnitFilter,
+  ): void {
+    into.select(this.#log, this.#queues.get(topic, queueId), offset, maxCount, maxBytes, filter);
+  }
+
+  /** Brings into memory what a selection found missing. */
+  async load(selection: Selection, topic: string, queueId: number): Promise<void> {
+    if (selection.missingLogOffset >= 0) await this.#log.load(selection.missingLogOffset, selection.missingBytes);
+    else await this.#queues.get(topic, queueId)?.load1(selection.missingUnit);
+  }
+
+  /** Copies a selected record; false when it was pushed out of memory since. */
+  copy(logOffset: number, bytes: number, to: Buffer, at: number): boolean {
+    return this.#log.copy(logOffset, bytes, to, at);
+  }
+
+  messageAt(logOffset: number): Promise<StoredMessage | undefined> {
+    return readMessage(this.#log, logOffset);
+  }
+
+  /** Raw bytes of the log, for verification and replication. */
+  readLog(logOffset: number, bytes: number): Promise<Buffer | undefined> {
+    return readLog(this.#log, logOffset, bytes);
+  }
+
+  minOffset(topic: string, queueId: number): number {
+    return this.#queues.get(topic, queueId)?.min ?? 0;
+  }
+
+  maxOffset(topic: string, queueId: number): number {
+    return this.#queues.get(topic, queueId)?.max ?? 0;
+  }
+
+  async units(topic: string, queueId: number, queueOffset: number, count: number): Promise<QueueUnit[]> {
+    const queue = this.#queues.get(topic, queueId);
+    return queue ? readUnits(queue, queueOffset, count) : [];
+  }
+
+  async offsetByTime(topic: string, queueId: number, timestampMs: number, boundary: Boundary): Promise<number> {
+    const queue = this.#queues.get(topic, queueId);
+    return queue ? searchByTime(this.#log, queue, timestampMs, boundary) : 0;
+  }
+
+  async storeTimeAt(topic: string, queueId: number, queueOffset: number): Promise<number> {
+    const queue = this.#queues.get(topic, queueId);
+    if (!queue || queueOffset < queue.min || queueOffset >= queue.max) return -1;
+    const [unit] = await readUnits(queue, queueOffset, 1);
+    return unit ? unitStoreTime(this.#log, unit) : -1;
+  }
+
+  async query(query: KeyQuery): Promise<KeyQueryResult> {
+    const index = this.#index;
+    const result: KeyQueryResult = {
+      messages: [],
+      indexLastUpdateTimestamp: index?.endTimestamp ?? 0,
+      indexLastUpdateLogOffset: Math.max(0, index?.endLogOffset ?? 0),
+    };
+    if (!index) return result;
+    const offsets = index.select(query.topic, query.key, query.begin, query.end, query.maxNum);
+    for (const offset of [...new Set(offsets)].sort((a, b) => a - b)) {
+      const message = await this.messageAt(offset);
+      if (message?.topic === query.topic) result.messages.push(message);
+    }
+    return result;
+  }
+
+  inMemory(logOffset: number): boolean {
+    return this.#log.inTail(logOffset);
+  }
+
+  queuesOf(topic: string): number[] {
+    return this.#queues.queueIds(topic);
+  }
+
+  topics(): string[] {
+    return this.#queues.topics();
+  }
+
+  deleteTopic(topic: string): void {
+    for (const queue of [...this.#unsyncedQueues]) if (queue.topic === topic) this.#unsyncedQueues.delete(queue);
+    this.#queues.deleteTopic(topic);
+  }
+
+  minLogOffset(): number {
+    return this.#log.first;
+  }
+
+  maxLogOffset(): number {
+    return this.#log.written;
+  }
+
+  /** Bytes written but not yet synced. */
+  flushBehindBytes(): number {
+    return this.#log.written - this.#flush.synced;
+  }
+
+  writability(): Writability {
+    return this.#gate.state();
+  }
+
+  /** Used share of the disk, percent. */
+  diskUsedPercent(): number {
+    return this.#retention.usedPercent();
+  }
+
+  /** Deletes expired files now, whatever the hour (DELETE_EXPIRED_COMMITLOG). */
+  deleteExpired(): number {
+    return this.#retention.look(true);
+  }
+}
+
+function resultOf(pending: PendingAppend): AppendResult {
+  return {
+    status: pending.status,
+    reason: pending.reason,
+    logOffset: pending.logOffset,
+    queueOffset: pending.queueOffset,
+    bytes: pending.bytes,
+    storeTimestamp: pending.storeTimestamp,
+  };
+}

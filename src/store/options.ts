@@ -1,0 +1,48 @@
+/** The options of the option table that the store obeys; names, units and defaults are Apache's (MessageStoreConfig). */
+export interface StoreOptions {
+  storePathRootDir: string;
+  /** Default: `commitlog` below the root. */
+  storePathCommitLog: string;
+  /** Bytes of one commit log file. */
+  mappedFileSizeCommitLog: number;
+  /** Bytes of one ConsumeQueue file; rounded up to whole units. */
+  mappedFileSizeConsumeQueue: number;
+  /** Largest body, bytes. */
+  maxMessageSize: number;
+  flushDiskType: string;
+  /** Period of the background sync under ASYNC_FLUSH, ms. */
+  flushIntervalCommitLog: number;
+  /** Period of writing ConsumeQueue units to their files, ms. */
+  flushIntervalConsumeQueue: number;
+  /** A SYNC_FLUSH append older than this is answered FLUSH_DISK_TIMEOUT, ms. */
+  syncFlushTimeout: number;
+  /** Hours. */
+  fileReservedTime: number;
+  /** Hours of the day, `;`-separated. */
+  deleteWhen: string;
+  /** Percent. */
+  diskMaxUsedSpaceRatio: number;
+  cleanFileForciblyEnable: boolean;
+  messageIndexEnable: boolean;
+  maxHashSlotNum: number;
+  maxIndexNum: number;
+}
+
+export const STORE_DEFAULTS: StoreOptions = {
+  storePathRootDir: "./data",
+  storePathCommitLog: "",
+  mappedFileSizeCommitLog: 1024 * 1024 * 1024,
+  mappedFileSizeConsumeQueue: 300_000 * 20,
+  maxMessageSize: 4 * 1024 * 1024,
+  flushDiskType: "ASYNC_FLUSH",
+  flushIntervalCommitLog: 500,
+  flushIntervalConsumeQueue: 1000,
+  syncFlushTimeout: 5000,
+  fileReservedTime: 72,
+  deleteWhen: "04",
+  diskMaxUsedSpaceRatio: 75,
+  cleanFileForciblyEnable: true,
+  messageIndexEnable: true,
+  maxHashSlotNum: 5_000_000,
+  maxIndexNum: 20_000_000,
+};

@@ -1,0 +1,99 @@
+/**
+ * Deleting old files and watching the disk (Apache: CleanCommitLogService, CleanConsumeQueueService). Looks every 10 s:
+ * expired files go at `deleteWhen` o'clock; from diskMaxUsedSpaceRatio on at any hour; from 85 % on the oldest file goes
+ * even if it is not expired; from 90 % on writes are refused until the disk is below again.
+ */
+import { type Clock, localHour } from "../base/clock.ts";
+import type { Logger } from "../base/log.ts";
+import type { CommitLog } from "./commitLog.ts";
+import type { Disk } from "./disk.ts";
+import type { StoreOptions } from "./options.ts";
+import type { WriteGate } from "./writeGate.ts";
+
+const FORCED_PERCENT = 85;
+const REFUSED_PERCENT = 90;
+/** Files removed per look when space is short (Apache: deleteFileBatchMax 10). */
+const FILES_PER_LOOK = 10;
+const HOUR_MS = 3_600_000;
+
+export interface RetentionHooks {
+  /** The log now begins at this offset. */
+  trimmed(logStart: number): void;
+}
+
+export class Retention {
+  readonly #disk: Disk;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #log: CommitLog;
+  readonly #gate: WriteGate;
+  readonly #options: StoreOptions;
+  readonly #hooks: RetentionHooks;
+
+  constructor(
+    disk: Disk,
+    clock: Clock,
+    logger: Logger,
+    log: CommitLog,
+    gate: WriteGate,
+    options: StoreOptions,
+    hooks: RetentionHooks,
+  ) {
+    this.#disk = disk;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#log = log;
+    this.#gate = gate;
+    this.#options = options;
+    this.#hooks = hooks;
+  }
+
+  /** Used share of the log's file system, percent. */
+  usedPercent(): number {
+    const { totalBytes, availableBytes } = this.#disk.space(this.#log.segments.dir);
+    return totalBytes === 0 ? 0 : (100 * (totalBytes - availableBytes)) / totalBytes;
+  }
+
+  /** One look. `manual` deletes expired files at any hour. Returns the number of files removed. */
+  look(manual = false): number {
+    const used = this.usedPercent();
+    const forced = used >= FORCED_PERCENT && this.#options.cleanFileForciblyEnable;
+    const short = used >= this.#options.diskMaxUsedSpaceRatio;
+    let removed = 0;
+    if (manual || forced || short || this.#isTime()) removed = this.#remove(forced);
+    this.#watermark(removed > 0 ? this.usedPercent() : used);
+    return removed;
+  }
+
+  #isTime(): boolean {
+    const hour = localHour(this.#clock.now());
+    return this.#options.deleteWhen.split(";").some((when) => Number(when) === hour);
+  }
+
+  #remove(forced: boolean): number {
+    let removed = 0;
+    const { segments } = this.#log;
+    while (removed < FILES_PER_LOOK && segments.count > 1) {
+      const file = segments.fileOf(segments.firstOffset);
+      const ageMs = this.#clock.now() - this.#disk.modifiedMs(file);
+      if (!forced && ageMs < this.#options.fileReservedTime * HOUR_MS) break;
+      this.#log.removeFirstFile();
+      this.#logger.info({ file, forced, ageHours: Math.round(ageMs / HOUR_MS) }, "commit log file removed");
+      removed++;
+      if (forced && this.usedPercent() < FORCED_PERCENT) break;
+    }
+    if (removed > 0) this.#hooks.trimmed(this.#log.first);
+    return removed;
+  }
+
+  #watermark(used: number): void {
+    if (used >= REFUSED_PERCENT) {
+      this.#gate.watermark(
+        `the disk of ${this.#log.segments.dir} is ${used.toFixed(1)} % full, writes stop at ${REFUSED_PERCENT} % ` +
+          "(diskSpaceWarningLevelRatio) and resume below; shorten fileReservedTime or free space",
+      );
+    } else {
+      this.#gate.watermark(undefined);
+    }
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * A run of equally sized files that together form one long byte range: `00000000000000000000`, `00000000001073741824`,
+ * ... each named by the offset of its first byte (Apache: MappedFileQueue). Knows offsets and files, not contents.
+ *
+ * Files are made sparse at their full size, because Apache refuses to open one of another length.
+ */
+import type { Buffer } from "node:buffer";
+import * as path from "node:path";
+import type { Disk } from "./disk.ts";
+import type { FileCache } from "./fileCache.ts";
+
+const NAME = /^\d{20}$/;
+
+export class Segments {
+  readonly dir: string;
+  readonly fileBytes: number;
+  readonly #disk: Disk;
+  readonly #cache: FileCache;
+  /** First offsets of the files, ascending, without a hole between them. */
+  #starts: number[] = [];
+  #madeDir = false;
+  #newNames = false;
+
+  constructor(disk: Disk, cache: FileCache, dir: string, fileBytes: number) {
+    this.#disk = disk;
+    this.#cache = cache;
+    this.dir = dir;
+    this.fileBytes = fileBytes;
+  }
+
+  /**
+   * Reads the directory. A file of a wrong length (a crash while it was made) is set to its full length; a run with a
+   * hole keeps only what lies behind the last hole.
+   * @returns what was repaired, one sentence each
+   */
+  load(): string[] {
+    const repairs: string[] = [];
+    let starts: number[] = [];
+    for (const name of this.#disk.list(this.dir)) {
+      if (!NAME.test(name)) continue;
+      const start = Number(name);
+      const file = path.join(this.dir, name);
+      if (start % this.fileBytes !== 0) {
+        throw new Error(`${file}: the name is no multiple of the configured file size ${this.fileBytes}`);
+      }
+      const size = this.#disk.sizeOf(file);
+      if (size !== this.fileBytes) {
+        if (size > this.fileBytes) {
+          throw new Error(`${file} has ${size} bytes, the configured file size is ${this.fileBytes}`);
+        }
+        this.#cache.get(file).truncate(this.fileBytes);
+        repairs.push(`${file}: length ${size} set to ${this.fileBytes}`);
+      }
+      if (starts.length > 0 && start !== starts[starts.length - 1] + this.fileBytes) {
+        repairs.push(`${this.dir}: nothing between ${starts[starts.length - 1] + this.fileBytes} and ${start}`);
+        starts = [];
+      }
+      starts.push(start);
+    }
+    this.#starts = starts;
+    this.#madeDir = starts.length > 0;
+    return repairs;
+  }
+
+  get count(): number {
+    return this.#starts.length;
+  }
+
+  /** Offset of the first byte of the first file; 0 when there is none. */
+  get firstOffset(): number {
+    return this.#starts.length === 0 ? 0 : this.#starts[0];
+  }
+
+  /** Offset behind the last file's last byte. */
+  get endOffset(): number {
+    return this.#starts.length === 0 ? 0 : this.#starts[this.#starts.length - 1] + this.fileBytes;
+  }
+
+  get starts(): readonly number[] {
+    return this.#starts;
+  }
+
+  has(offset: number): boolean {
+    return this.#starts.length > 0 && offset >= this.firstOffset && offset < this.endOffset;
+  }
+
+  fileOf(offset: number): string {
+    return path.join(this.dir, String(offset - (offset % this.fileBytes)).padStart(20, "0"));
+  }
+
+  /** Makes the file that holds `offset` if it is the next one; the first file may begin anywhere. */
+  extendTo(offset: number): void {
+    const start = offset - (offset % this.fileBytes);
+    if (this.#starts.length > 0 && start < this.endOffset) return;
+    if (this.#starts.length > 0 && start > this.endOffset) this.extendTo(start - this.fileBytes);
+    if (!this.#madeDir) {
+      this.#disk.mkdir(this.dir);
+      this.#madeDir = true;
+    }
+    const file = this.#disk.open(this.fileOf(start), { create: true });
+    try {
+      file.truncate(this.fileBytes);
+    } finally {
+      file.close();
+    }
+    this.#starts.push(start);
+    this.#newNames = true;
+  }
+
+  /** Writes bytes at `offset`, over file borders if need be; makes missing files at the end. */
+  write(buf: Buffer, start: number, end: number, offset: number): void {
+    let at = start;
+    let to = offset;
+    while (at < end) {
+      if (to >= this.endOffset) this.extendTo(to);
+      const inFile = to % this.fileBytes;
+      const n = Math.min(end - at, this.fileBytes - inFile);
+      this.#cache.get(this.fileOf(to)).write(buf, at, at + n, inFile);
+      at += n;
+      to += n;
+    }
+  }
+
+  /** Reads up to `end - start` bytes at `offset`; stops at the last file's end. */
+  read(buf: Buffer, start: number, end: number, offset: number): number {
+    let at = start;
+    let from = offset;
+    while (at < end && this.has(from)) {
+      const inFile = from % this.fileBytes;
+      const n = Math.min(end - at, this.fileBytes - inFile);
+      const got = this.#cache.get(this.fileOf(from)).read(buf, at, at + n, inFile);
+      if (got === 0) break;
+      at += got;
+      from += got;
+    }
+    return at - start;
+  }
+
+  /** Like {@link read} without blocking the event loop. */
+  async readAsync(buf: Buffer, start: number, end: number, offset: number): Promise<number> {
+    let at = start;
+    let from = offset;
+    while (at < end && this.has(from)) {
+      const inFile = from % this.fileBytes;
+      const stop = at + Math.min(end - at, this.fileBytes - inFile);
+      const begin = at;
+      const got = await this.#cache.use(this.fileOf(from), (file) => file.readAsync(buf, begin, stop, inFile));
+      if (got === 0) break;
+      at += got;
+      from += got;
+    }
+    return at - start;
+  }
+
+  /** Makes bytes `[from, to)` durable, and the names of new files. */
+  async sync(from: number, to: number): Promise<void> {
+    if (this.#newNames) {
+      this.#newNames = false;
+      await this.#disk.syncDir(this.dir);
+      await this.#disk.syncDir(path.dirname(this.dir));
+    }
+    for (const start of [...this.#starts]) {
+      if (start + this.fileBytes <= from || start >= to || start < this.firstOffset) continue;
+      await this.#cache.use(this.fileOf(start), (file) => file.sync());
+    }
+  }
+
+  /** Removes the first file. Returns false when it is the only one. */
+  removeFirst(): boolean {
+    if (this.#starts.length <= 1) return false;
+    const file = this.fileOf(this.#starts[0]);
+    this.#cache.forget(file);
+    this.#disk.remove(file);
+    this.#starts.shift();
+    return true;
+  }
+
+  /** Forgets everything from `offset` on: later files go, the rest of its own file becomes zeros (a ghost could revive). */
+  cutAt(offset: number): void {
+    while (this.#starts.length > 0 && this.#starts[this.#starts.length - 1] > offset) {
+      const file = this.fileOf(this.#starts.pop() as number);
+      this.#cache.forget(file);
+      this.#disk.remove(file);
+    }
+    if (!this.has(offset)) return;
+    const inFile = offset % this.fileBytes;
+    const file = this.#cache.get(this.fileOf(offset));
+    file.truncate(inFile);
+    file.truncate(this.fileBytes);
+  }
+
+  /** Removes all files and the directory. */
+  destroy(): void {
+    for (const start of this.#starts) this.#cache.forget(this.fileOf(start));
+    this.#starts = [];
+    this.#madeDir = false;
+    this.#disk.removeTree(this.dir);
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Whether the store takes writes, and the exact reason when it does not: full disk (until space returns), watermark
+ * (until files were deleted), failed device (for good), shut down.
+ */
+import type { DiskSpace } from "./disk.ts";
+import type { Writability } from "./types.ts";
+
+const MIB = 1024 * 1024;
+/** After ENOSPC writing resumes when this much is free again: enough for a turn's batch and the derived files. */
+const RESUME_BYTES = 4 * MIB;
+/** On a very small disk the fixed floor might never come; then this share of the disk does. */
+const RESUME_SHARE = 0.05;
+
+const OPEN: Writability = { writable: true, reason: "" };
+
+export class WriteGate {
+  #full: Writability | undefined;
+  #watermark: Writability | undefined;
+  #dead: Writability | undefined;
+  #state: Writability = OPEN;
+
+  state(): Writability {
+    return this.#state;
+  }
+
+  get writable(): boolean {
+    return this.#state.writable;
+  }
+
+  /** The device failed: no way back without a restart. */
+  get fatal(): boolean {
+    return this.#dead !== undefined;
+  }
+
+  /** Whether a full disk closed the gate; then {@link spaceChanged} opens it. */
+  get full(): boolean {
+    return this.#full !== undefined;
+  }
+
+  /** A write call threw; returns the remark for the refused messages. */
+  writeFailed(error: Error): string {
+    const code = (error as NodeJS.ErrnoException).code ?? "";
+    if (code === "ENOSPC" || code === "EDQUOT") {
+      this.#full = refuse(`the disk is full (${code}); writing resumes by itself when space returns`);
+    } else {
+      this.#dead ??= refuse(`writing the commit log failed (${error.message}); the store is read-only until a restart`);
+    }
+    return this.#update().reason;
+  }
+
+  /** A sync rejected: what it covered may be gone from the cache, and a second try would lie. */
+  syncFailed(error: Error): string {
+    this.#dead ??= refuse(`syncing the commit log failed (${error.message}); the store is read-only until a restart`);
+    return this.#update().reason;
+  }
+
+  spaceChanged(space: DiskSpace): void {
+    if (space.availableBytes >= Math.min(RESUME_BYTES, space.totalBytes * RESUME_SHARE)) this.#full = undefined;
+    this.#update();
+  }
+
+  /** Closes for a watermark, or opens with undefined. */
+  watermark(reason: string | undefined): void {
+    this.#watermark = reason === undefined ? undefined : refuse(reason);
+    this.#update();
+  }
+
+  shutDown(): void {
+    this.#dead ??= refuse("the message store has been shut down");
+    this.#update();
+  }
+
+  #update(): Writability {
+    this.#state = this.#dead ?? this.#full ?? this.#watermark ?? OPEN;
+    return this.#state;
+  }
+}
+
+/** The remark begins as Apache's does: clients and people search for it. */
+function refuse(cause: string): Writability {
+  return { writable: false, reason: `service not available now: ${cause}` };
+}
