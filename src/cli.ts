@@ -90,8 +90,8 @@ function mqbroker(): Command {
 
 async function start(flags: StartFlags): Promise<void> {
   const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
-  const bind = flags.bind ?? "127.0.0.1";
   const file = readConfig(flags.configFile);
+  const bind = flags.bind ?? file.get("bindAddress") ?? "127.0.0.1";
   const entries = new Map([["brokerName", "broker-a"], ["storePathRootDir", flags.store], ...file]);
   if (flags.listenPort !== undefined) entries.set("listenPort", flags.listenPort);
   if (flags.namesrvAddr !== undefined) entries.set("namesrvAddr", flags.namesrvAddr);
@@ -101,7 +101,7 @@ async function start(flags: StartFlags): Promise<void> {
     ["kvConfigPath", join(config.storePathRootDir, "namesrv", "kvConfig.json")],
   ]);
   if (flags.printConfigItem) return print(config);
-  if (config.namesrvAddr !== undefined) return runBroker(config, bind, flags.configFile, log);
+  if (flags.namesrvAddr !== undefined) return runBroker(config, bind, flags.configFile, log);
 
   const fixed = config.given.has("brokerIP1");
   log.info(
@@ -124,8 +124,9 @@ async function start(flags: StartFlags): Promise<void> {
 
 async function namesrv(flags: StartFlags): Promise<void> {
   const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
-  const bind = flags.bind ?? "0.0.0.0";
-  const { config, warnings } = loadNamesrvConfig(readConfig(flags.configFile), thisMachine(bind));
+  const file = readConfig(flags.configFile);
+  const bind = flags.bind ?? file.get("bindAddress") ?? "0.0.0.0";
+  const { config, warnings } = loadNamesrvConfig(file, thisMachine(bind));
   for (const warning of warnings) log.warn(warning);
   if (flags.printConfigItem) return print(config);
   const running = await startNamesrvServer(systemRuntime(log), { config, bind, configFile: flags.configFile });
@@ -135,8 +136,8 @@ async function namesrv(flags: StartFlags): Promise<void> {
 
 async function broker(flags: StartFlags): Promise<void> {
   const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
-  const bind = flags.bind ?? "0.0.0.0";
   const entries = new Map(readConfig(flags.configFile));
+  const bind = flags.bind ?? entries.get("bindAddress") ?? "0.0.0.0";
   const addresses = flags.namesrvAddr ?? (entries.has("namesrvAddr") ? undefined : process.env.NAMESRV_ADDR);
   if (addresses !== undefined) entries.set("namesrvAddr", addresses);
   const config = brokerConfig(entries, bind, log);

@@ -189,9 +189,12 @@ export class Puller {
     this.#fields.maxOffset = selection.maxOffset;
     offsets.commitPull(request.group, request.topic, request.queueId, selection.nextOffset);
     if (selection.status === "found") {
+      this.#parts.counters.found++;
+      this.#parts.counters.transferred += selection.count;
       this.#writeFound(pull);
       return true;
     }
+    this.#parts.counters.missed++;
     const code = codeOf(selection.status, request.queueOffset);
     if (code === ResponseCode.PULL_NOT_FOUND && maySuspend && this.#hold(pull)) return true;
     this.#write(pull, code, STATUS_NAMES[selection.status], selection.nextOffset);

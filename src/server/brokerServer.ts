@@ -6,6 +6,7 @@ import { lookup } from "node:dns/promises";
 import * as path from "node:path";
 import { hostBytes } from "../base/host.ts";
 import { Clients } from "../broker/clients.ts";
+import { Counters } from "../broker/counters.ts";
 import { Groups } from "../broker/groups.ts";
 import { Offsets } from "../broker/offsets.ts";
 import { PullHolds } from "../broker/pullHolds.ts";
@@ -51,6 +52,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   const ip = await resolve(config.brokerIP1);
 
   let schedule: Schedule | undefined;
+  const counters = new Counters(clock);
   const store = new MessageStore({
     disk,
     clock,
@@ -62,6 +64,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
       diskMaxUsedSpaceRatio: diskMaxUsedPercent(config),
     },
     storeHost: hostBytes(ip, config.listenPort),
+    counters,
     deliverTime: (level, storeTimestamp) => schedule?.levels.deliverTime(level, storeTimestamp) ?? storeTimestamp,
     ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
   });
@@ -99,6 +102,9 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     schedule,
     registration,
     rates,
+    counters,
+    storeOps: store,
+    configFile: options.configFile === undefined ? undefined : new MetadataFile(disk, options.configFile),
     address: advertised,
   };
   const rows = brokerRows(parts);
@@ -119,6 +125,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   clients.start();
   holds.start();
   rates.start();
+  counters.start();
   schedule.start();
   await registration.start();
 
@@ -133,6 +140,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
       await schedule.stop();
       clients.stop();
       rates.stop();
+      counters.stop();
       await Promise.all([server.close(), fast.close()]);
       client.close();
       await offsets.stop();

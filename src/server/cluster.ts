@@ -37,7 +37,7 @@ export async function startClusterServers(runtime: Runtime, options: ClusterOpti
         : `${bracketed(caller.reachedBy)}:${config.listenPort}`,
   });
   options.onNamesrv?.(namesrv);
-  config.namesrvAddr ??= `${loopbackOf(bind)}:${namesrv.port}`;
+  config.namesrvAddr = withOwn(`${loopbackOf(bind)}:${namesrv.port}`, config.namesrvAddr);
   let broker: RunningBroker;
   try {
     broker = await startBrokerServer(runtime, {
@@ -58,6 +58,12 @@ export async function startClusterServers(runtime: Runtime, options: ClusterOpti
       await namesrv.close();
     },
   };
+}
+
+/** A broker.conf may name other NameServers: the broker registers with those too. */
+function withOwn(own: string, others: string | undefined): string {
+  const list = (others ?? "").split(";").filter((address) => address !== "" && address !== own);
+  return [own, ...list].join(";");
 }
 
 /** How the broker reaches the NameServer of its own process. */

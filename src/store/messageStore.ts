@@ -19,7 +19,7 @@ import { Checkpoint, type CheckpointState } from "./checkpoint.ts";
 import { CommitLog } from "./commitLog.ts";
 import type { ConsumeQueue } from "./consumeQueue.ts";
 import { ConsumeQueues } from "./consumeQueues.ts";
-import type { Disk } from "./disk.ts";
+import type { Disk, DiskSpace } from "./disk.ts";
 import { FileCache } from "./fileCache.ts";
 import { Flush } from "./flush.ts";
 import { IndexService } from "./indexService.ts";
@@ -52,6 +52,15 @@ const FULL_DISK_PROBE_MS = 500;
 /** Queue files written per turn, so that 10,000 dirty queues do not stop the loop. */
 const QUEUES_PER_SLICE = 200;
 
+export interface AppendCounters {
+  /** Messages appended. */
+  puts: number;
+  /** Bytes of their records. */
+  putBytes: number;
+  /** Appends refused. */
+  putFailures: number;
+}
+
 export interface StoreContext {
   disk: Disk;
   clock: Clock;
@@ -62,6 +71,8 @@ export interface StoreContext {
   storeHost: Buffer;
   /** Due time of a message of the schedule topic, which its queue unit carries instead of a tag code. */
   deliverTime?: (level: number, storeTimestamp: number) => number;
+  /** Counts what is appended; the caller's own object, so that counting costs an addition. */
+  counters?: AppendCounters;
   /** The store failed for good: it is read-only, the process should end with an error. */
   onFatal?: (error: Error) => void;
 }
@@ -90,13 +101,13 @@ export class MessageStore implements Store {
   #grantedTo = 0;
   #writingQueues = false;
   #storeHost: Buffer;
-  /** Totals since the start: messages and bytes appended. */
-  readonly totals = { messages: 0, bytes: 0, refused: 0 };
+  readonly #counters: AppendCounters;
 
   constructor(context: StoreContext) {
     this.#context = context;
     this.#options = context.options;
     this.#storeHost = context.storeHost;
+    this.#counters = context.counters ?? { puts: 0, putBytes: 0, putFailures: 0 };
     const { storePathRootDir: root } = context.options;
     this.#cache = new FileCache(context.disk, limits.STORE_OPEN_FILES_MAX);
     this.#queues = new ConsumeQueues(
@@ -418,7 +429,7 @@ export class MessageStore implements Store {
   #refuse(pending: PendingAppend, status: AppendStatus, reason: string): PendingAppend {
     pending.status = status;
     pending.reason = reason;
-    this.totals.refused++;
+    this.#counters.putFailures++;
     return pending;
   }
 
@@ -477,8 +488,8 @@ export class MessageStore implements Store {
 
   #dispatch(pending: PendingAppend): void {
     const queue = pending.queue;
-    this.totals.messages++;
-    this.totals.bytes += pending.bytes;
+    this.#counters.puts++;
+    this.#counters.putBytes += pending.bytes;
     this.#lastTimestamp = pending.storeTimestamp;
     if (queue === undefined) return;
     queue.push(pending.logOffset, pending.bytes, pending.tagsCode);
@@ -497,7 +508,7 @@ export class MessageStore implements Store {
   }
 
   #takenBack(pending: PendingAppend): void {
-    this.totals.refused++;
+    this.#counters.putFailures++;
     if (pending.queue) pending.queue.next = pending.queueOffset;
     this.#index?.unstage(pending.logOffset);
   }
@@ -722,9 +733,13 @@ export class MessageStore implements Store {
     return this.#gate.state();
   }
 
-  /** Used share of the disk, percent. */
-  diskUsedPercent(): number {
-    return this.#retention.usedPercent();
+  get commitLogPath(): string {
+    return this.#log.segments.dir;
+  }
+
+  /** Bytes of the disk the log lies on. */
+  space(): DiskSpace {
+    return this.#context.disk.space(this.#log.segments.dir);
   }
 
   /** Deletes expired files now, whatever the hour (DELETE_EXPIRED_COMMITLOG). */
