@@ -138,10 +138,12 @@ async function lane(kind, port) {
 async function suite(client, server, setup, names) {
   const begin = Date.now();
   const run = (list, id) => runClient({ client, server, names: list, parallel: setup.parallel, runId: id, logDir });
-  const results = await run(names, runId);
+  // Each client has its own prefix for topics and groups: they share the server.
+  const prefix = `${runId}${CLIENTS.findIndex(({ id }) => id === client.id)}`;
+  const results = await run(names, prefix);
   // Only what is known to waver, against Apache too, gets a second chance, and the table says so.
   const again = names.filter((name) => !results.get(name).ok && SCENARIOS[name].wavers);
-  const second = again.length > 0 ? await run(again, `${runId}b`) : new Map();
+  const second = again.length > 0 ? await run(again, `${prefix}b`) : new Map();
   for (const name of names) {
     const first = results.get(name);
     const last = second.get(name) ?? first;

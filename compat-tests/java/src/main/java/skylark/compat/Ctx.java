@@ -79,8 +79,9 @@ final class Ctx implements AutoCloseable {
         awaitRoute(topic, queues, perm);
     }
 
+    /** Apache registers topics in parallel, so an older table may overtake a newer one; its next registration, after 30 s, mends that. */
     void awaitRoute(String topic, int queues, int perm) throws Exception {
-        await(10_000, "the route of " + topic, () -> {
+        await(45_000, "the route of " + topic, () -> {
             try {
                 List<Shim.Queues> route = Shim.route(admin(), topic);
                 return route.size() == 1 && route.get(0).read() == queues && route.get(0).perm() == perm;
@@ -181,7 +182,25 @@ final class Ctx implements AutoCloseable {
         return new Message(topic, body.getBytes(StandardCharsets.UTF_8));
     }
 
-    /** Everything in a topic, read queue by queue with plain pulls; the offsets of each queue are dense or it throws. */
+    /**
+     * Everything in a topic, exactly so many messages. Apache answers a send before its consume queue has the message, so the end of the
+     * queues may lag a moment.
+     */
+    @SuppressWarnings("deprecation")
+    List<MessageExt> drain(DefaultMQPullConsumer consumer, String topic, int count) throws Exception {
+        await(10_000, count + " messages in " + topic, () -> {
+            long stored = 0;
+            for (MessageQueue queue : consumer.fetchSubscribeMessageQueues(topic)) {
+                stored += consumer.maxOffset(queue) - consumer.minOffset(queue);
+            }
+            return stored >= count;
+        });
+        List<MessageExt> found = drain(consumer, topic);
+        Check.eq(count, found.size(), "messages in " + topic);
+        return found;
+    }
+
+    /** What is in a topic now, read queue by queue with plain pulls; the offsets of each queue are dense or it throws. */
     @SuppressWarnings("deprecation")
     List<MessageExt> drain(DefaultMQPullConsumer consumer, String topic) throws Exception {
         List<MessageExt> found = new ArrayList<>();
@@ -244,7 +263,11 @@ final class Ctx implements AutoCloseable {
 
     /** Waits until an inbox holds this many, then a little longer, so that surplus messages show. */
     static void awaitExactly(Inbox inbox, int count, long timeoutMs) throws Exception {
-        await(timeoutMs, count + " messages", () -> inbox.size() >= count);
+        try {
+            await(timeoutMs, count + " messages", () -> inbox.size() >= count);
+        } catch (Check.Mismatch late) {
+            throw new Check.Mismatch(late.getMessage() + ", only " + inbox.size());
+        }
         Thread.sleep(300);
         Check.eq(count, inbox.size(), "messages received");
     }

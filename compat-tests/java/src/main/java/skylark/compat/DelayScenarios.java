@@ -53,8 +53,8 @@ final class DelayScenarios {
             Check.eq("tag", got.getTags(), "tags of " + body);
             Check.eq(sent.get(body).getMsgId(), got.getMsgId(), "msgId of " + body);
             Check.eq((long) i, got.getQueueOffset(), "queue offset of delivery " + i);
-            ctx.fact("properties of " + body, SendScenarios.shape(got).replaceAll("CONSUME_START_TIME=[^,}]*", "CONSUME_START_TIME=<time>"));
+            ctx.fact("properties of " + body, SendScenarios.shape(got));
         }
-        Check.eq(expected.length, ctx.drain(ctx.pull(ctx.group("d")), topic).size(), "messages in the real topic");
+        ctx.drain(ctx.pull(ctx.group("d")), topic, expected.length);
     }
 }

@@ -106,6 +106,8 @@ final class FaultScenarios {
         Load load = new Load(producer, topic);
         Ctx.await(20_000, "messages before the fault", () -> inbox.size() > 50);
         ctx.fault(how);
+        // Apache may miss its first registration when the broker is up before its list of NameServers is; the next comes after 10 s.
+        ctx.awaitRoute(topic, 4, 6);
         int after = load.acknowledged.size();
         Ctx.await(60_000, "acknowledged sends after the fault", () -> load.acknowledged.size() > after + 50);
         load.stop();

@@ -47,8 +47,7 @@ final class LimitScenarios {
             Exception refused = Check.refused("a body of " + size, () -> producer.send(new Message(topic, noise(size))));
             Check.eq(13, ctx.refusal("body of " + size, refused), "code for a body of " + size);
         }
-        List<MessageExt> stored = ctx.drain(ctx.pull(ctx.group("c")), topic);
-        Check.eq(accepted.length, stored.size(), "messages stored");
+        List<MessageExt> stored = ctx.drain(ctx.pull(ctx.group("c")), topic, accepted.length);
         for (int i = 0; i < accepted.length; i++) {
             Check.that(Arrays.equals(noise(accepted[i]), stored.get(i).getBody()), "body of " + accepted[i] + " differs");
         }
@@ -81,12 +80,20 @@ final class LimitScenarios {
         producer.start();
         MessageQueue queue = producer.send(Ctx.message(topic, "m")).getMessageQueue();
         ctx.createTopic(topic, 1, 4);
-        // The producer still believes in its route, so that the broker has to refuse.
-        Exception refused = Check.refused("a send to a read-only topic", () -> producer.send(Ctx.message(topic, "m"), queue));
-        Check.eq(16, ctx.refusal("read-only topic", refused), "code for a read-only topic");
-        Check.eq(1, ctx.drain(ctx.pull(ctx.group("c")), topic).size(), "messages readable");
+        ctx.drain(ctx.pull(ctx.group("c")), topic, 1);
+        // It is the route that keeps producers away: one that fetches it now finds no queue to write to.
+        DefaultMQProducer late = ctx.producer();
+        Exception refused = Check.refused("a send to a read-only topic", () -> late.send(Ctx.message(topic, "m")));
+        ctx.refusal("read-only topic", refused);
+        // A producer that still has the old route is not stopped: Apache's broker looks at the topic's permission in pulls, not in sends.
+        try {
+            producer.send(Ctx.message(topic, "m"), queue);
+            ctx.fact("read-only topic, old route", "accepted");
+        } catch (org.apache.rocketmq.client.exception.MQBrokerException e) {
+            ctx.refusal("read-only topic, old route", e);
+        }
         ctx.createTopic(topic, 1, 6);
-        Check.eq(1L, producer.send(Ctx.message(topic, "m"), queue).getQueueOffset(), "offset after writing was allowed again");
+        Check.that(producer.send(Ctx.message(topic, "m"), queue).getQueueOffset() >= 1, "offset after writing was allowed again");
     }
 
     @SuppressWarnings("deprecation")
@@ -114,8 +121,8 @@ final class LimitScenarios {
         var consumer = ctx.pull(createdGroup(ctx, "c"));
         Exception pulled = Check.refused("a pull from a deleted topic", () -> consumer.pull(queue, "*", 0, 1));
         Check.eq(17, ctx.refusal("deleted topic, pull", pulled), "code of the pull");
-        Exception asked = Check.refused("maxOffset of a deleted topic", () -> consumer.maxOffset(queue));
-        ctx.refusal("deleted topic, max offset", asked);
+        // Offsets are answered all the same, from what is left of the queue.
+        ctx.fact("deleted topic, max offset", consumer.maxOffset(queue));
     }
 
     private static String createdGroup(Ctx ctx, String suffix) throws Exception {

@@ -57,7 +57,7 @@ final class OrderScenarios {
             members.add(member);
         }
         for (DefaultMQPushConsumer member : members) {
-            Ctx.await(15_000, "two queues for each member", () -> Ctx.held(member, topic) == 2);
+            Ctx.await(45_000, "two queues for each member", () -> Ctx.held(member, topic) == 2);
         }
         send(producer, topic, 8, 0, 40);
         Ctx.await(30_000, "320 messages", () -> inboxes.get(0).size() + inboxes.get(1).size() >= 320);
@@ -99,7 +99,8 @@ final class OrderScenarios {
             member.start();
             members.add(member);
         }
-        Ctx.await(15_000, "two queues for each member", () -> Ctx.held(members.get(0), topic) == 2 && Ctx.held(members.get(1), topic) == 2);
+        // A queue whose lock the first member has not given back yet is tried again after the client's 20 s.
+        Ctx.await(45_000, "two queues for each member", () -> Ctx.held(members.get(0), topic) == 2 && Ctx.held(members.get(1), topic) == 2);
         send(producer, topic, 4, 0, 50);
         members.get(1).shutdown();
         send(producer, topic, 4, 50, 80);

@@ -73,7 +73,7 @@ final class PullScenarios {
         Check.refused("a pull of 0 messages", () -> consumer.pull(queue, "*", 0, 0));
         // A queue the topic does not have.
         Exception refused = Check.refused("a pull from queue 7", () -> consumer.pull(new MessageQueue(topic, queue.getBrokerName(), 7), "*", 0, 10));
-        Check.eq(1, ctx.refusal("queue 7", refused), "code for a queue that is not there");
+        Check.eq(29, ctx.refusal("queue 7", refused), "code for a queue that is not there");
     }
 
     /** A filtered pull skips: nothing that matches gives NO_MATCHED_MSG and an offset further on. */
@@ -193,20 +193,20 @@ final class PullScenarios {
         DefaultMQPullConsumer consumer = ctx.pull(ctx.group("c"));
         TreeSet<MessageQueue> queues = new TreeSet<>(consumer.fetchSubscribeMessageQueues(topic));
         Check.eq(4, queues.size(), "queues");
+        // The first pull creates the group; before that an offset is refused with 26.
+        consumer.pull(queues.first(), "*", 0, 1);
         for (MessageQueue queue : queues) {
             // No offset yet and the first message still in memory: the broker answers 0. See "consume-from-where".
             Check.eq(0L, consumer.fetchConsumeOffset(queue, true), "offset of a new group");
-            consumer.updateConsumeOffset(queue, queue.getQueueId() + 1);
+            consumer.getOffsetStore().updateConsumeOffsetToBroker(queue, queue.getQueueId() + 1, false);
         }
-        consumer.getDefaultMQPullConsumerImpl().persistConsumerOffset();
         for (MessageQueue queue : queues) {
             Check.eq(queue.getQueueId() + 1L, consumer.fetchConsumeOffset(queue, true), "offset of queue " + queue.getQueueId());
         }
         // An offset is a number the group keeps: going back and going beyond the end are both taken as given.
         MessageQueue first = queues.first();
         for (long offset : new long[] {0, 4_000_000_000L, 2}) {
-            consumer.getDefaultMQPullConsumerImpl().updateConsumeOffset(first, offset);
-            consumer.getDefaultMQPullConsumerImpl().persistConsumerOffset();
+            consumer.getOffsetStore().updateConsumeOffsetToBroker(first, offset, false);
             Check.eq(offset, consumer.fetchConsumeOffset(first, true), "offset set by hand");
         }
         consumer.shutdown();

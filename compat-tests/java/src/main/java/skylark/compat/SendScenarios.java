@@ -68,7 +68,8 @@ final class SendScenarios {
             Check.eq(ctx.brokerAddr(), address((InetSocketAddress) id.getAddress()), "broker in offsetMsgId");
             Check.eq(topic, sent.getMessageQueue().getTopic(), "topic");
             Check.eq("DefaultRegion", sent.getRegionId(), "region");
-            Check.eq(null, sent.getTransactionId(), "transaction id");
+            // A 5.5.0 broker puts the unique id there, transaction or not.
+            Check.eq(sent.getMsgId(), sent.getTransactionId(), "transaction id");
             ctx.fact("traceOn", sent.isTraceOn());
             ctx.fact("broker", sent.getMessageQueue().getBrokerName());
             offsets.computeIfAbsent(sent.getMessageQueue().getQueueId(), q -> new TreeSet<>()).add(sent.getQueueOffset());
@@ -76,7 +77,7 @@ final class SendScenarios {
         Check.eq(Set.of(0, 1, 2, 3), offsets.keySet(), "queues used");
         offsets.forEach((queue, seen) -> Check.eq(10, seen.size(), "messages in queue " + queue));
         dense(offsets);
-        Check.eq(40, ctx.drain(ctx.pull(ctx.group("c")), topic).size(), "messages stored");
+        ctx.drain(ctx.pull(ctx.group("c")), topic, 40);
     }
 
     private static String address(InetSocketAddress address) {
@@ -114,7 +115,7 @@ final class SendScenarios {
         }
         dense(offsets);
         TreeSet<String> bodies = new TreeSet<>();
-        ctx.drain(ctx.pull(ctx.group("c")), topic).forEach(message -> bodies.add(Inbox.text(message)));
+        ctx.drain(ctx.pull(ctx.group("c")), topic, 200).forEach(message -> bodies.add(Inbox.text(message)));
         Check.eq(new TreeSet<>(Ctx.numbered("m", 0, 200)), bodies, "bodies stored");
     }
 
@@ -158,8 +159,7 @@ final class SendScenarios {
         Check.eq(10, offsetIds.length, "offsetMsgIds");
         SendResult after = producer.send(Ctx.message(topic, "after"));
         Check.eq(11L, after.getQueueOffset(), "queue offset after the batch");
-        List<MessageExt> stored = ctx.drain(ctx.pull(ctx.group("c")), topic);
-        Check.eq(12, stored.size(), "messages stored");
+        List<MessageExt> stored = ctx.drain(ctx.pull(ctx.group("c")), topic, 12);
         for (int i = 0; i < 10; i++) {
             MessageExt got = stored.get(i + 1);
             Check.eq("b".repeat(i * 100 + 1), Inbox.text(got), "body " + i);
@@ -180,7 +180,9 @@ final class SendScenarios {
     static String shape(MessageExt message) {
         TreeMap<String, String> shape = new TreeMap<>(message.getProperties());
         shape.replaceAll((name, value) -> switch (name) {
-            case "UNIQ_KEY", "ORIGIN_MESSAGE_ID", "TIMER_OUT_MS" -> "<id>";
+            case "UNIQ_KEY", "ORIGIN_MESSAGE_ID" -> "<id>";
+            case "CONSUME_START_TIME" -> "<time>";
+            case "MAX_OFFSET" -> "<n>";
             default -> value.matches("\\d{13}") ? "<time>" : value;
         });
         return shape.toString();
@@ -198,7 +200,7 @@ final class SendScenarios {
             Check.eq((long) i, sent.getQueueOffset(), "offset");
         }
         Exception refused = Check.refused("a send to queue 99", () -> producer.send(Ctx.message(topic, "m"), new MessageQueue(topic, broker, 99)));
-        Check.eq(1, ctx.refusal("queue 99", refused), "code for a queue that is not there");
+        Check.eq(29, ctx.refusal("queue 99", refused), "code for a queue that is not there");
     }
 
     /** Bodies over 4 KiB are compressed by the client; the broker stores and hands out those bytes as they are. */
@@ -212,12 +214,10 @@ final class SendScenarios {
             producer.start();
             producer.send(new Message(topic, body));
         }
-        List<MessageExt> stored = ctx.drain(ctx.pull(ctx.group("c")), topic);
-        Check.eq(kinds.size(), stored.size(), "messages stored");
+        List<MessageExt> stored = ctx.drain(ctx.pull(ctx.group("c")), topic, kinds.size());
         for (int i = 0; i < kinds.size(); i++) {
             MessageExt got = stored.get(i);
             Check.that(java.util.Arrays.equals(body, got.getBody()), "body compressed by " + kinds.get(i) + " differs");
-            Check.eq(1, got.getSysFlag() & 1, "compressed bit of " + kinds.get(i));
             Check.that(got.getStoreSize() < body.length / 10, "stored size of " + kinds.get(i) + ": " + got.getStoreSize());
             ctx.fact("sysFlag of " + kinds.get(i), got.getSysFlag());
         }
@@ -242,7 +242,7 @@ final class SendScenarios {
         Message minimal = Ctx.message(topic, "no properties of its own");
         minimal.setFlag(-1);
         producer.send(minimal);
-        List<MessageExt> stored = ctx.drain(ctx.pull(ctx.group("c")), topic);
+        List<MessageExt> stored = ctx.drain(ctx.pull(ctx.group("c")), topic, 2);
         MessageExt got = stored.get(0);
         put.forEach((name, value) -> Check.eq(value, got.getUserProperty(name), "property " + name));
         Check.eq("\u6807\u7b7e", got.getTags(), "tags");
@@ -279,8 +279,7 @@ final class SendScenarios {
         // An empty body never leaves the client.
         Exception empty = Check.refused("an empty body", () -> producer.send(new Message(topic, new byte[0])));
         Check.eq(13, ctx.refusal("empty body", empty), "code for an empty body");
-        List<MessageExt> stored = ctx.drain(ctx.pull(ctx.group("c")), topic);
-        Check.eq(bodies.size(), stored.size(), "messages stored");
+        List<MessageExt> stored = ctx.drain(ctx.pull(ctx.group("c")), topic, bodies.size());
         for (int i = 0; i < bodies.size(); i++) {
             Check.that(java.util.Arrays.equals(bodies.get(i), stored.get(i).getBody()), "body " + i + " differs");
         }
@@ -292,7 +291,7 @@ final class SendScenarios {
         long before = System.currentTimeMillis();
         SendResult sent = producer.send(Ctx.message(topic, "m"));
         long after = System.currentTimeMillis();
-        MessageExt got = ctx.drain(ctx.pull(ctx.group("c")), topic).get(0);
+        MessageExt got = ctx.drain(ctx.pull(ctx.group("c")), topic, 1).get(0);
         Check.eq("127.0.0.1", ((InetSocketAddress) got.getBornHost()).getAddress().getHostAddress(), "born host");
         Check.between(1024, 65535, ((InetSocketAddress) got.getBornHost()).getPort(), "born port");
         Check.eq(ctx.brokerAddr(), address((InetSocketAddress) got.getStoreHost()), "store host");
