@@ -20,16 +20,19 @@ export class QueueLocks {
   readonly #log: Logger;
   readonly #liveMs: number;
   readonly #byGroup = new Map<string, Map<string, Lock>>();
+  #sweptAt: number;
 
   constructor(clock: Clock, log: Logger, liveMs: number = LOCK_LIVE_MS) {
     this.#clock = clock;
     this.#log = log;
     this.#liveMs = liveMs;
+    this.#sweptAt = clock.monotonicMs();
   }
 
   /** Locks or renews; false while another client holds the queue. */
   tryLock(group: string, queue: MessageQueue, clientId: string): boolean {
     const now = this.#clock.monotonicMs();
+    if (now - this.#sweptAt > this.#liveMs) this.#sweep(now);
     let locks = this.#byGroup.get(group);
     if (locks === undefined) {
       locks = new Map();
@@ -80,11 +83,14 @@ export class QueueLocks {
     return true;
   }
 
-  /** Forgets expired locks, so that groups that are gone cost nothing. */
-  sweep(): void {
-    const now = this.#clock.monotonicMs();
+  /** Forgets expired locks now and then, so that groups that are gone cost nothing. */
+  #sweep(now: number): void {
+    this.#sweptAt = now;
     for (const [group, locks] of this.#byGroup) {
-      for (const [key, lock] of locks) if (this.#expired(lock, now)) locks.delete(key);
+      for (const [key, lock] of locks) {
+        // One period more than the lease: a lock that merely expired still tells who held it.
+        if (now - lock.renewed > 2 * this.#liveMs) locks.delete(key);
+      }
       if (locks.size === 0) this.#byGroup.delete(group);
     }
   }

@@ -7,9 +7,11 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { Clients } from "../broker/clients.ts";
+import type { Counters } from "../broker/counters.ts";
 import type { Groups } from "../broker/groups.ts";
 import type { Offsets } from "../broker/offsets.ts";
 import type { QueueLocks } from "../broker/queueLocks.ts";
+import type { Rates } from "../broker/rates.ts";
 import type { Registration } from "../broker/registration.ts";
 import type { Schedule } from "../broker/schedule.ts";
 import type { Topics } from "../broker/topics.ts";
@@ -18,14 +20,30 @@ import { type Handler, type Lane, type Reply, type Row, row } from "../protocol/
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import type { HeaderSchema } from "../protocol/headerSchema.ts";
+import type { MetadataFile } from "../store/metadataFile.ts";
 import type { Store } from "../store/types.ts";
+
+/** What operators ask of the store beyond messages. */
+export interface StoreOps {
+  readonly commitLogPath: string;
+  /** Bytes of the disk the store lies on. */
+  space(): { totalBytes: number; availableBytes: number };
+  /** Bytes written but not yet synced. */
+  flushBehindBytes(): number;
+  /** Deletes expired files now, whatever the hour; returns how many. */
+  deleteExpired(): number;
+}
 
 export interface BrokerParts {
   readonly config: BrokerConfig;
+  /** The file the options came from, rewritten when they change; undefined without one. */
+  readonly configFile: MetadataFile | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
   readonly store: Store;
+  readonly storeOps: StoreOps;
+  readonly counters: Counters;
   readonly topics: Topics;
   readonly groups: Groups;
   readonly offsets: Offsets;
@@ -33,6 +51,7 @@ export interface BrokerParts {
   readonly locks: QueueLocks;
   readonly schedule: Schedule;
   readonly registration: Registration;
+  readonly rates: Rates;
   /** `ip:port` under which clients know this broker. */
   readonly address: () => string;
 }

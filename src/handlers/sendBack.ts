@@ -13,6 +13,7 @@ import type { Call, Reply, Row } from "../protocol/dispatch.ts";
 import { ConsumerSendMsgBackRequestHeader } from "../protocol/generated/headers.ts";
 import { MQVersion } from "../protocol/generated/versions.ts";
 import type { AppendResult, NewMessage, StoredMessage } from "../store/types.ts";
+import { FAQ_HINT } from "./faq.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
 type Parts = Pick<BrokerParts, "config" | "random" | "log" | "topics" | "groups" | "schedule" | "store">;
@@ -20,7 +21,6 @@ type Parts = Pick<BrokerParts, "config" | "random" | "log" | "topics" | "groups"
 const DLQ_QUEUES = 1;
 /** The first retry waits at this level: 10 s with the default levels. */
 const FIRST_RETRY_LEVEL = 3;
-const FAQ = "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
 
 export function sendBackRows(parts: Parts): Row[] {
   return [requestRow("CONSUMER_SEND_MSG_BACK", ConsumerSendMsgBackRequestHeader, (call) => sendBack(parts, call))];
@@ -33,7 +33,7 @@ async function sendBack(parts: Parts, call: Call<ConsumerSendMsgBackRequestHeade
   const delayLevel = need(call.header.delayLevel, "delayLevel");
   const groupConfig = parts.groups.find(group);
   if (groupConfig === undefined) {
-    return refuse("SUBSCRIPTION_GROUP_NOT_EXIST", `subscription group not exist, ${group} ${FAQ}`);
+    return refuse("SUBSCRIPTION_GROUP_NOT_EXIST", `subscription group not exist, ${group} ${FAQ_HINT}`);
   }
   if (!isWriteable(config.brokerPermission)) {
     return refuse("NO_PERMISSION", `the broker[${config.brokerIP1}] sending message is forbidden`);

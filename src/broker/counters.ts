@@ -1,0 +1,103 @@
+/**
+ * What went through the broker since it started, and how fast (Apache: StoreStatsService and BrokerStats). The hot path
+ * adds to plain number fields; everything else happens once a second.
+ */
+import { type Clock, localTimestamp, type Timer } from "../base/clock.ts";
+
+const SAMPLE_MS = 1_000;
+/** Ten minutes and the second before. */
+const SAMPLES = 601;
+const WINDOWS_SECONDS = [10, 60, 600] as const;
+
+interface Totals {
+  readonly puts: number;
+  readonly found: number;
+  readonly missed: number;
+  readonly transferred: number;
+}
+
+interface Sample extends Totals {
+  /** ms, monotonic */
+  readonly at: number;
+}
+
+/** Messages that came and went until a moment. */
+interface DayTotals {
+  readonly put: number;
+  readonly got: number;
+}
+
+export class Counters {
+  /** Messages appended, whatever for. */
+  puts = 0;
+  /** Bytes of their records. */
+  putBytes = 0;
+  /** Appends refused. */
+  putFailures = 0;
+  /** Pulls that found messages, and that found none. */
+  found = 0;
+  missed = 0;
+  /** Messages sent to consumers. */
+  transferred = 0;
+
+  readonly startedAt: number;
+  readonly #clock: Clock;
+  readonly #samples: Sample[] = [];
+  #day: string;
+  #todayMorning: DayTotals = { put: 0, got: 0 };
+  #yesterdayMorning: DayTotals = { put: 0, got: 0 };
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.startedAt = clock.now();
+    this.#day = dayOf(clock);
+  }
+
+  start(): void {
+    this.sample();
+    this.#timer = this.#clock.every(SAMPLE_MS, () => this.sample());
+  }
+
+  stop(): void {
+    this.#clock.clear(this.#timer);
+  }
+
+  /** Takes the second's sample; at midnight the day's as well. */
+  sample(): void {
+    const { puts, found, missed, transferred } = this;
+    this.#samples.push({ at: this.#clock.monotonicMs(), puts, found, missed, transferred });
+    if (this.#samples.length > SAMPLES) this.#samples.shift();
+    const day = dayOf(this.#clock);
+    if (day === this.#day) return;
+    this.#day = day;
+    this.#yesterdayMorning = this.#todayMorning;
+    this.#todayMorning = { put: puts, got: transferred };
+  }
+
+  /** Messages until now, until this midnight and until the one before, as mqadmin's clusterList -m wants them. */
+  get days(): { now: DayTotals; todayMorning: DayTotals; yesterdayMorning: DayTotals } {
+    return {
+      now: { put: this.puts, got: this.transferred },
+      todayMorning: this.#todayMorning,
+      yesterdayMorning: this.#yesterdayMorning,
+    };
+  }
+
+  /** Per second over the last 10 s, 60 s and 600 s; a window that has not passed yet is left out. */
+  rates(of: (totals: Totals) => number): number[] {
+    const last = this.#samples.at(-1);
+    if (last === undefined) return [];
+    const rates: number[] = [];
+    for (const seconds of WINDOWS_SECONDS) {
+      const first = this.#samples[this.#samples.length - 1 - seconds];
+      if (first === undefined || last.at <= first.at) continue;
+      rates.push(((of(last) - of(first)) * 1000) / (last.at - first.at));
+    }
+    return rates;
+  }
+}
+
+function dayOf(clock: Clock): string {
+  return localTimestamp(clock.now()).slice(0, 8);
+}

@@ -1,0 +1,48 @@
+/** The broker's options over the wire: `mqadmin getBrokerConfig` and `updateBrokerConfig` (Apache: Configuration). */
+import {
+  effectiveConfig,
+  forbiddenBrokerKeys,
+  formatProperties,
+  parseProperties,
+  updateBrokerConfig,
+} from "../config/index.ts";
+import { type DataVersion, encodeDataVersion, nextDataVersion } from "../protocol/bodies/dataVersion.ts";
+import type { Call, Reply, Row } from "../protocol/dispatch.ts";
+import { type BrokerParts, ok, refuse, requestRow } from "./parts.ts";
+
+type Parts = Pick<BrokerParts, "config" | "configFile" | "clock" | "log" | "topics" | "registration">;
+
+export function brokerConfigRows(parts: Parts): Row[] {
+  let version: DataVersion = { counter: 0, stateVersion: 0, timestamp: parts.clock.now() };
+  return [
+    requestRow("GET_BROKER_CONFIG", undefined, () =>
+      ok({ version: encodeDataVersion(version) }, formatProperties(effectiveConfig(parts.config))),
+    ),
+    requestRow("UPDATE_BROKER_CONFIG", undefined, async (call) => {
+      const reply = await update(parts, call);
+      version = nextDataVersion(version, parts.clock.now());
+      return reply;
+    }),
+  ];
+}
+
+/**
+ * All entries are taken or none. What only acts at the next start is taken too, and the remark says so; Apache answers
+ * success and does nothing with some of those.
+ */
+async function update(parts: Parts, call: Call): Promise<Reply> {
+  const { config, log } = parts;
+  const entries = parseProperties(call.body.toString("utf8"));
+  const forbidden = forbiddenBrokerKeys(config);
+  for (const key of entries.keys()) {
+    if (forbidden.has(key)) return refuse("NO_PERMISSION", "Can not update config in black list.");
+  }
+  const { changed, pending, warnings } = updateBrokerConfig(config, entries);
+  log.info({ changed, pending, warnings, caller: call.caller.address }, "options changed");
+  await parts.configFile?.write(formatProperties(config.given));
+  if (entries.has("brokerPermission")) {
+    parts.topics.bumpVersion();
+    await parts.registration.registerAll(true);
+  }
+  return warnings.length === 0 ? ok() : { ...ok(), remark: warnings.join("; ") };
+}

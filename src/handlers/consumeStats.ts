@@ -1,0 +1,148 @@
+/** How far groups are behind, and what they subscribe to (Apache: AdminBrokerProcessor). */
+import { localTimestamp } from "../base/clock.ts";
+import type { MessageQueue } from "../protocol/bodies/messageQueue.ts";
+import { type ConsumeStats, encodeConsumeStats, type OffsetWrapper } from "../protocol/bodies/stats.ts";
+import { encodeTopicList } from "../protocol/bodies/topicList.ts";
+import type { Row } from "../protocol/dispatch.ts";
+import {
+  GetConsumeStatsInBrokerHeader,
+  GetConsumeStatsRequestHeader,
+  QueryConsumeTimeSpanRequestHeader,
+  QuerySubscriptionByConsumerRequestHeader,
+  QueryTopicsByConsumerRequestHeader,
+} from "../protocol/generated/headers.ts";
+import { javaDouble, writeJavaJson } from "../protocol/javaJson.ts";
+import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
+
+type Parts = Pick<
+  BrokerParts,
+  "config" | "clock" | "topics" | "groups" | "offsets" | "clients" | "rates" | "store" | "address"
+>;
+
+export function consumeStatsRows(parts: Parts): Row[] {
+  const { topics, offsets, clients } = parts;
+  return [
+    requestRow("GET_CONSUME_STATS", GetConsumeStatsRequestHeader, async ({ header }) => {
+      const group = need(header.consumerGroup, "consumerGroup");
+      const stats: ConsumeStats = { consumeTps: 0, offsetTable: new Map() };
+      for (const topic of topicsToCollect(parts, group, header.topic, header.topicList)) {
+        const config = topics.get(topic);
+        if (config === undefined) continue;
+        await collect(parts, group, topic, config.readQueueNums, stats, true);
+      }
+      return ok(undefined, encodeConsumeStats(stats));
+    }),
+    requestRow("GET_BROKER_CONSUME_STATS", GetConsumeStatsInBrokerHeader, async ({ header }) =>
+      ok(undefined, await allStats(parts, header.isOrder ?? false)),
+    ),
+    requestRow("QUERY_TOPICS_BY_CONSUMER", QueryTopicsByConsumerRequestHeader, ({ header }) => {
+      const topicList = offsets.topicsOf(need(header.group, "group"));
+      return ok(undefined, encodeTopicList({ brokerAddr: parts.address(), topicList }));
+    }),
+    requestRow("QUERY_SUBSCRIPTION_BY_CONSUMER", QuerySubscriptionByConsumerRequestHeader, ({ header }) => {
+      const group = need(header.group, "group");
+      const { topic } = header;
+      const subscriptionData = topic === undefined ? undefined : clients.subscription(group, topic);
+      return ok(undefined, writeJavaJson({ group, subscriptionData, topic }));
+    }),
+    requestRow("QUERY_CONSUME_TIME_SPAN", QueryConsumeTimeSpanRequestHeader, async ({ header }) => {
+      const config = topics.get(header.topic);
+      if (config === undefined) return refuse("TOPIC_NOT_EXIST", `topic[${header.topic}] not exist`);
+      const group = need(header.group, "group");
+      const consumeTimeSpanSet: object[] = [];
+      for (let queueId = 0; queueId < config.writeQueueNums; queueId++) {
+        consumeTimeSpanSet.push(await timeSpan(parts, group, header.topic, queueId));
+      }
+      return ok(undefined, writeJavaJson({ consumeTimeSpanSet }));
+    }),
+  ];
+}
+
+/** Named topics as they are; else those the group has offsets for, without what its consumers no longer subscribe to. */
+function topicsToCollect(parts: Parts, group: string, topic: string | undefined, list: string | undefined): string[] {
+  const named = (list ?? "").split(";").filter((name) => name !== "");
+  if (named.length > 0) return [...new Set(named)];
+  const found = topic === undefined || topic.trim() === "" ? parts.offsets.topicsOf(group) : [topic];
+  return found.filter((name) => isSubscribed(parts, group, name));
+}
+
+/** A group without a connected consumer counts as subscribed to everything it has offsets for. */
+function isSubscribed({ clients }: Parts, group: string, topic: string): boolean {
+  const subscriptions = clients.consumerGroup(group)?.subscriptions;
+  return subscriptions === undefined || subscriptions.size === 0 || subscriptions.has(topic);
+}
+
+/** Adds the queues of one topic to `stats`; without pulls their offset stays 0, as in Apache's list of all groups. */
+async function collect(
+  parts: Parts,
+  group: string,
+  topic: string,
+  queues: number,
+  stats: ConsumeStats,
+  withPulls: boolean,
+): Promise<void> {
+  const { config, store, offsets } = parts;
+  for (let queueId = 0; queueId < queues; queueId++) {
+    const consumerOffset = Math.max(0, offsets.query(group, topic, queueId));
+    const lastTime = consumerOffset > 0 ? await store.storeTimeAt(topic, queueId, consumerOffset - 1) : 0;
+    const queue: MessageQueue = { brokerName: config.brokerName, queueId, topic };
+    const wrapper: OffsetWrapper = {
+      brokerOffset: Math.max(0, store.maxOffset(topic, queueId)),
+      consumerOffset,
+      lastTimestamp: Math.max(0, lastTime),
+      pullOffset: withPulls ? Math.max(consumerOffset, offsets.queryPull(group, topic, queueId)) : 0,
+    };
+    stats.offsetTable.set(queue, wrapper);
+  }
+  stats.consumeTps += parts.rates.consumeTps(group, topic);
+}
+
+/** ConsumeStatsList: every group of this broker. */
+async function allStats(parts: Parts, orderedOnly: boolean): Promise<string> {
+  const consumeStatsList: Map<string, object[]>[] = [];
+  let totalDiff = 0;
+  let totalInflightDiff = 0;
+  for (const { groupName } of parts.groups.all()) {
+    const ofGroup: object[] = [];
+    for (const topic of parts.offsets.topicsOf(groupName)) {
+      const config = parts.topics.get(topic);
+      if (config === undefined || (orderedOnly && !config.order)) continue;
+      if (!isSubscribed(parts, groupName, topic)) continue;
+      const stats: ConsumeStats = { consumeTps: 0, offsetTable: new Map() };
+      await collect(parts, groupName, topic, config.writeQueueNums, stats, false);
+      for (const wrapper of stats.offsetTable.values()) {
+        totalDiff += wrapper.brokerOffset - wrapper.consumerOffset;
+        totalInflightDiff += wrapper.pullOffset - wrapper.consumerOffset;
+      }
+      ofGroup.push({ ...stats, consumeTps: javaDouble(stats.consumeTps) });
+    }
+    consumeStatsList.push(new Map([[groupName, ofGroup]]));
+  }
+  return writeJavaJson({ brokerAddr: parts.address(), consumeStatsList, totalDiff, totalInflightDiff });
+}
+
+async function timeSpan(parts: Parts, group: string, topic: string, queueId: number): Promise<object> {
+  const { config, clock, store, offsets } = parts;
+  const minTimeStamp = await store.storeTimeAt(topic, queueId, store.minOffset(topic, queueId));
+  const end = store.maxOffset(topic, queueId);
+  const consumed = offsets.query(group, topic, queueId);
+  const consumeTimeStamp = consumed > 0 ? await store.storeTimeAt(topic, queueId, consumed - 1) : minTimeStamp;
+  const maxTimeStamp = await store.storeTimeAt(topic, queueId, end - 1);
+  const delayTime = consumed < end ? clock.now() - (await store.storeTimeAt(topic, queueId, consumed)) : 0;
+  return {
+    consumeTimeStamp,
+    consumeTimeStampStr: readable(consumeTimeStamp),
+    delayTime,
+    maxTimeStamp,
+    maxTimeStampStr: readable(maxTimeStamp),
+    messageQueue: { brokerName: config.brokerName, queueId, topic },
+    minTimeStamp,
+    minTimeStampStr: readable(minTimeStamp),
+  };
+}
+
+/** `yyyy-MM-dd#HH:mm:ss:SSS` in local time, as Apache's class adds to its figures. */
+function readable(timeMs: number): string {
+  const t = localTimestamp(timeMs);
+  return `${t.slice(0, 4)}-${t.slice(4, 6)}-${t.slice(6, 8)}#${t.slice(8, 10)}:${t.slice(10, 12)}:${t.slice(12, 14)}:${t.slice(14)}`;
+}

@@ -1,0 +1,48 @@
+/** The broker's dispatch table: what it answers is what is listed here. */
+import type { PullHolds } from "../broker/pullHolds.ts";
+import type { Row } from "../protocol/dispatch.ts";
+import type { MessageStore } from "../store/messageStore.ts";
+import { brokerConfigRows } from "./brokerConfig.ts";
+import { cleaningRows } from "./cleaning.ts";
+import { clientRows } from "./clients.ts";
+import { connectionRows } from "./connections.ts";
+import { consumeStatsRows } from "./consumeStats.ts";
+import { dumpRows } from "./dumps.ts";
+import { groupAdminRows } from "./groupAdmin.ts";
+import { lockRows } from "./locks.ts";
+import { messageRows } from "./messages.ts";
+import { offsetRows } from "./offsets.ts";
+import type { BrokerParts } from "./parts.ts";
+import { pullRows } from "./pull.ts";
+import { queueRows } from "./queues.ts";
+import { relayRows } from "./relays.ts";
+import { resetOffsetRows } from "./resetOffset.ts";
+import { runtimeRows } from "./runtime.ts";
+import { sendRows } from "./send.ts";
+import { sendBackRows } from "./sendBack.ts";
+import { topicAdminRows } from "./topicAdmin.ts";
+
+export type TableParts = Omit<BrokerParts, "store"> & { readonly store: MessageStore; readonly holds: PullHolds };
+
+export function brokerRows(parts: TableParts): Row[] {
+  return [
+    ...sendRows(parts),
+    ...pullRows(parts),
+    ...sendBackRows(parts),
+    ...clientRows(parts),
+    ...offsetRows(parts),
+    ...queueRows(parts),
+    ...lockRows(parts),
+    ...messageRows(parts),
+    ...topicAdminRows(parts),
+    ...groupAdminRows(parts),
+    ...connectionRows(parts),
+    ...consumeStatsRows(parts),
+    ...resetOffsetRows(parts),
+    ...relayRows(parts),
+    ...brokerConfigRows(parts),
+    ...runtimeRows(parts),
+    ...cleaningRows(parts),
+    ...dumpRows(parts),
+  ];
+}

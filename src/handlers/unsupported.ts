@@ -1,0 +1,127 @@
+/**
+ * The request codes of Apache 5.5.0 that this server knows and refuses, each with the reason that the client gets as
+ * remark of REQUEST_CODE_NOT_SUPPORTED. A test demands that every other code is a row of the broker or the NameServer.
+ */
+import type { Unsupported } from "../protocol/dispatch.ts";
+import { RequestCode } from "../protocol/generated/requestCodes.ts";
+
+type Name = keyof typeof RequestCode;
+
+const DEAD = "no release of Apache RocketMQ sends or serves this code; it is only a name";
+const TO_CLIENTS = "brokers send this code to clients; no broker takes it";
+const TRANSACTIONS = "transactions are not part of this version yet";
+const REPLIES = "request-reply messages are not part of this version yet";
+const POP = "POP consumption is not part of this version yet: use a push or pull consumer with client-side rebalance";
+const ASSIGNMENT =
+  "server-side assignment of queues is not part of this version yet: leave the client's clientRebalance=true";
+const LITE = "lite topics are not part of this version yet";
+const TIMER = "timer messages at an exact time are not part of this version yet: use delay levels";
+const STATIC = "static topics, whose queues span several brokers, are not part of this version yet";
+const HA = "replication is not part of this version yet";
+const CONTROLLER = "this is not a controller: run Apache's Controller for automatic failover";
+const CONTAINER = "this is not a broker container: start one process per broker";
+const AUTH = "users and access control are not part of this version yet: any client may do anything";
+const ROCKSDB = "there is no RocksDB in this broker: queues and metadata lie in Apache's plain files";
+const COLD_DATA =
+  "reads of old messages are not throttled per group: they never evict the newest messages from memory here";
+
+const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
+  [
+    DEAD,
+    "QUERY_BROKER_OFFSET",
+    "GET_TOPIC_CONFIG_LIST",
+    "GET_TOPIC_NAME_LIST",
+    "TRIGGER_DELETE_FILES",
+    "GET_CLIENT_CONFIG",
+    "SUSPEND_CONSUMER",
+    "RESUME_CONSUMER",
+    "RESET_CONSUMER_OFFSET_IN_CONSUMER",
+    "RESET_CONSUMER_OFFSET_IN_BROKER",
+    "ADJUST_CONSUMER_THREAD_POOL",
+    "WHO_CONSUME_THE_MESSAGE",
+    "REGISTER_FILTER_SERVER",
+    "REGISTER_MESSAGE_FILTER_CLASS",
+  ],
+  [
+    TO_CLIENTS,
+    "CHECK_TRANSACTION_STATE",
+    "NOTIFY_CONSUMER_IDS_CHANGED",
+    "RESET_CONSUMER_CLIENT_OFFSET",
+    "GET_CONSUMER_STATUS_FROM_CLIENT",
+    "PUSH_REPLY_MESSAGE_TO_CLIENT",
+    "NOTIFY_UNSUBSCRIBE_LITE",
+  ],
+  [TRANSACTIONS, "END_TRANSACTION", "RESUME_CHECK_HALF_MESSAGE"],
+  [REPLIES, "SEND_REPLY_MESSAGE", "SEND_REPLY_MESSAGE_V2"],
+  [
+    POP,
+    "POP_MESSAGE",
+    "ACK_MESSAGE",
+    "BATCH_ACK_MESSAGE",
+    "PEEK_MESSAGE",
+    "CHANGE_MESSAGE_INVISIBLETIME",
+    "NOTIFICATION",
+    "POLLING_INFO",
+    "POP_ROLLBACK",
+  ],
+  [ASSIGNMENT, "QUERY_ASSIGNMENT", "SET_MESSAGE_REQUEST_MODE", "GET_ALL_MESSAGE_REQUEST_MODE"],
+  [
+    LITE,
+    "POP_LITE_MESSAGE",
+    "LITE_SUBSCRIPTION_CTL",
+    "ACK_LITE_MESSAGE",
+    "GET_BROKER_LITE_INFO",
+    "GET_PARENT_TOPIC_INFO",
+    "GET_LITE_TOPIC_INFO",
+    "GET_LITE_CLIENT_INFO",
+    "GET_LITE_GROUP_INFO",
+    "TRIGGER_LITE_DISPATCH",
+  ],
+  [TIMER, "RECALL_MESSAGE", "GET_TIMER_CHECK_POINT", "GET_TIMER_METRICS", "SWITCH_TIMER_ENGINE"],
+  [STATIC, "UPDATE_AND_CREATE_STATIC_TOPIC"],
+  [
+    HA,
+    "NOTIFY_MIN_BROKER_ID_CHANGE",
+    "EXCHANGE_BROKER_HA_INFO",
+    "GET_BROKER_HA_STATUS",
+    "RESET_MASTER_FLUSH_OFFSET",
+    "GET_BROKER_EPOCH_CACHE",
+    "NOTIFY_BROKER_ROLE_CHANGED",
+  ],
+  [
+    CONTROLLER,
+    "CONTROLLER_ALTER_SYNC_STATE_SET",
+    "CONTROLLER_ELECT_MASTER",
+    "CONTROLLER_REGISTER_BROKER",
+    "CONTROLLER_GET_REPLICA_INFO",
+    "CONTROLLER_GET_METADATA_INFO",
+    "CONTROLLER_GET_SYNC_STATE_DATA",
+    "UPDATE_CONTROLLER_CONFIG",
+    "GET_CONTROLLER_CONFIG",
+    "CLEAN_BROKER_DATA",
+    "CONTROLLER_GET_NEXT_BROKER_ID",
+    "CONTROLLER_APPLY_BROKER_ID",
+  ],
+  [CONTAINER, "ADD_BROKER", "REMOVE_BROKER"],
+  [
+    AUTH,
+    "AUTH_CREATE_USER",
+    "AUTH_UPDATE_USER",
+    "AUTH_DELETE_USER",
+    "AUTH_GET_USER",
+    "AUTH_LIST_USER",
+    "AUTH_CREATE_ACL",
+    "AUTH_UPDATE_ACL",
+    "AUTH_DELETE_ACL",
+    "AUTH_GET_ACL",
+    "AUTH_LIST_ACL",
+  ],
+  [ROCKSDB, "CHECK_ROCKSDB_CQ_WRITE_PROGRESS", "EXPORT_ROCKSDB_CONFIG_TO_JSON"],
+  [COLD_DATA, "UPDATE_COLD_DATA_FLOW_CTR_CONFIG", "REMOVE_COLD_DATA_FLOW_CTR_CONFIG", "GET_COLD_DATA_FLOW_CTR_INFO"],
+  ["the log is read by position, not through a memory map that could be advised", "SET_COMMITLOG_READ_MODE"],
+  ["statistics by name are not part of this version yet", "VIEW_BROKER_STATS_DATA"],
+];
+
+export const UNSUPPORTED: readonly Unsupported[] = REASONS.flatMap(([reason, ...names]) =>
+  names.map((name) => ({ code: RequestCode[name], name, reason })),
+);
