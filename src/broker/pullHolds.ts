@@ -78,8 +78,9 @@ export class PullHolds {
   /** Lets go whose time is over or whose client has left. */
   sweep(): void {
     const now = this.#clock.monotonicMs();
-    for (const [topic, queues] of this.#queues) {
-      for (const [queueId, list] of queues) {
+    // Over copies: a pull that goes on waiting is put back into the maps, which their iterators would visit for ever.
+    for (const [topic, queues] of [...this.#queues]) {
+      for (const [queueId, list] of [...queues]) {
         queues.delete(queueId);
         this.#count -= list.length;
         for (const held of list) {
