@@ -26,6 +26,7 @@ export interface DiskFile {
 }
 
 export interface DiskSpace {
+  /** Bytes used plus bytes an unprivileged process may still write. */
   totalBytes: number;
   /** Bytes an unprivileged process may still write. */
   availableBytes: number;
@@ -152,7 +153,8 @@ export const nodeDisk: Disk = {
   },
   space(dir) {
     const s = fs.statfsSync(dir);
-    return { totalBytes: s.blocks * s.bsize, availableBytes: s.bavail * s.bsize };
+    // Without what only root may fill: the same total as Apache's (UtilAll.getDiskPartitionSpaceUsedPercent).
+    return { totalBytes: (s.blocks - s.bfree + s.bavail) * s.bsize, availableBytes: s.bavail * s.bsize };
   },
   lock: lockFile,
 };
