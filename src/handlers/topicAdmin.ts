@@ -60,6 +60,12 @@ async function create(parts: Parts, { header }: Call<CreateTopicRequestHeader>):
   }
   const refusal = nameRefusal(parts, header.topic);
   if (refusal !== undefined) return refusal;
+  let attributes: Map<string, string>;
+  try {
+    attributes = parseAttributeChanges(header.attributes);
+  } catch (error) {
+    return refuse("SYSTEM_ERROR", (error as Error).message);
+  }
   const topic = newTopicConfig(header.topic, {
     readQueueNums: need(header.readQueueNums, "readQueueNums"),
     writeQueueNums: need(header.writeQueueNums, "writeQueueNums"),
@@ -67,7 +73,7 @@ async function create(parts: Parts, { header }: Call<CreateTopicRequestHeader>):
     topicFilterType: header.topicFilterType,
     topicSysFlag: header.topicSysFlag ?? 0,
     order: header.order ?? false,
-    attributes: parseAttributeChanges(header.attributes),
+    attributes,
   });
   return typeRefusal(parts, topic) ?? (await apply(parts, [topic]));
 }
@@ -100,7 +106,11 @@ function typeRefusal({ config }: Parts, topic: TopicConfig): Reply | undefined {
 
 async function apply(parts: Parts, topics: TopicConfig[]): Promise<Reply> {
   if (topics.length === 1 && sameTopicConfig(topics[0], parts.topics.get(topics[0].topicName))) return ok();
-  parts.topics.update(topics);
+  try {
+    parts.topics.update(topics);
+  } catch (error) {
+    return refuse("SYSTEM_ERROR", (error as Error).message);
+  }
   await parts.topics.saved();
   await parts.registration.settled();
   return ok();
