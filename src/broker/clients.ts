@@ -93,6 +93,13 @@ export class ConsumerGroup implements ConsumerKind {
   }
 }
 
+/**
+ * A newcomer rebalances by itself once its heartbeat is answered, so its own notification can wait, and has to: a Java
+ * client that rebalances while its first heartbeat is still under way skips the heartbeat with its new subscription
+ * version, and pulls in vain (SUBSCRIPTION_NOT_LATEST) until the next one, 30 s later.
+ */
+const NEWCOMER_MS = 500;
+
 /** What happened to a consumer group's membership. */
 export type GroupGone = (group: string) => void;
 
@@ -110,7 +117,8 @@ export class Clients {
   /** Groups of each connection, so that a closed one is found without looking at every group. */
   readonly #byCaller = new Map<number, Memberships>();
   readonly #fingerprints = new Map<string, number>();
-  readonly #toNotify = new Set<string>();
+  /** Groups whose members are told at the end of the turn, each with the connections that joined in it. */
+  readonly #toNotify = new Map<string, Set<number>>();
   readonly #sharedIds = new Set<string>();
   readonly #goneListeners: GroupGone[] = [];
   #nextProducer = 0;
@@ -202,7 +210,7 @@ export class Clients {
       this.#log.info({ group, clientId: client.clientId, address: client.caller.address }, "consumer joined");
     }
     const changed = (subscriptions !== undefined && info.subscribe(subscriptions)) || joined;
-    if (changed && notify) this.#notify(info);
+    if (changed && notify) this.#notify(info, joined ? client.caller.id : undefined);
     return changed;
   }
 
@@ -327,20 +335,25 @@ export class Clients {
   }
 
   /** Tells the members to rebalance: once per turn, however many of them came or went in it. */
-  #notify(info: ConsumerGroup): void {
+  #notify(info: ConsumerGroup, newcomer?: number): void {
     if (!this.#options.notifyConsumerIdsChangedEnable || info.messageModel === "BROADCASTING") return;
     if (this.#toNotify.size === 0) this.#clock.endOfTurn(() => this.#sendNotifications());
-    this.#toNotify.add(info.name);
+    let newcomers = this.#toNotify.get(info.name);
+    if (newcomers === undefined) {
+      newcomers = new Set();
+      this.#toNotify.set(info.name, newcomers);
+    }
+    if (newcomer !== undefined) newcomers.add(newcomer);
   }
 
   #sendNotifications(): void {
-    const groups = [...this.#toNotify];
-    this.#toNotify.clear();
-    for (const group of groups) {
+    for (const [group, newcomers] of this.#toNotify) {
       for (const member of this.#consumers.get(group)?.members.values() ?? []) {
-        member.caller.tell(RequestCode.NOTIFY_CONSUMER_IDS_CHANGED, { consumerGroup: group });
+        if (newcomers.has(member.caller.id)) this.#clock.after(NEWCOMER_MS, () => tellChanged(member, group));
+        else tellChanged(member, group);
       }
     }
+    this.#toNotify.clear();
   }
 
   /** Two consumers with one client id get the same queues, so that some queues have no consumer: the usual mystery. */
@@ -365,4 +378,8 @@ export class Clients {
       "client removed: no heartbeat for too long",
     );
   }
+}
+
+function tellChanged(member: Member, group: string): void {
+  member.caller.tell(RequestCode.NOTIFY_CONSUMER_IDS_CHANGED, { consumerGroup: group });
 }
