@@ -2,9 +2,6 @@
 import type { FieldSchema, HeaderSchema } from "./headerSchema.ts";
 import { HeaderError, type HeaderView } from "./headerView.ts";
 
-/** As a double this is 2^63, so that Java's own extremes pass. */
-const INT64_MAX = 9_223_372_036_854_775_807;
-
 /**
  * The typed header of a request. As in Apache, a missing required field is an error only for headers it enforces
  * (FastCodesHeader); elsewhere the field is simply absent (0 / "" for primitives are the handler's business).
