@@ -35,6 +35,7 @@ final class Ctx implements AutoCloseable {
     private static final AtomicInteger INSTANCES = new AtomicInteger();
 
     final String namesrv;
+    private final String broker;
     private final String run;
     private final String scenario;
     private final Faults faults;
@@ -43,8 +44,9 @@ final class Ctx implements AutoCloseable {
     private final List<String> ownNames = new ArrayList<>();
     private DefaultMQAdminExt admin;
 
-    Ctx(String namesrv, String run, String scenario, Faults faults) {
+    Ctx(String namesrv, String broker, String run, String scenario, Faults faults) {
         this.namesrv = namesrv;
+        this.broker = broker;
         this.run = run;
         this.scenario = scenario;
         this.faults = faults;
@@ -107,8 +109,10 @@ final class Ctx implements AutoCloseable {
         }
     }
 
+    /** The broker's address, which the cluster must also give. */
     String brokerAddr() throws Exception {
-        return Shim.masterAddr(admin());
+        Check.eq(broker, Shim.masterAddr(admin()), "master of the cluster");
+        return broker;
     }
 
     /** A started producer whose sends wait long enough for a busy two-core machine. */

@@ -15,7 +15,7 @@ import java.util.concurrent.TimeoutException;
 /**
  * Runs scenarios against a NameServer and prints one JSON line for each: {scenario, ok, detail, ms, facts}.
  *
- * <p>Usage: {@code Scenarios --namesrv HOST:PORT --run ID [--parallel N] [--timeout SECONDS] NAME...}, or {@code Scenarios --list}.
+ * <p>Usage: {@code Scenarios --namesrv HOST:PORT --broker HOST:PORT --run ID [--parallel N] [--timeout SECONDS] NAME...}, or {@code Scenarios --list}.
  * Nothing else goes to stdout, so clients that print cannot break the lines.
  */
 public final class Scenarios {
@@ -44,6 +44,7 @@ public final class Scenarios {
         System.setOut(System.err);
         Map<String, Scenario> all = all();
         String namesrv = null;
+        String broker = null;
         String run = "0";
         int parallel = 1;
         long timeoutSeconds = 120;
@@ -55,6 +56,7 @@ public final class Scenarios {
                     return;
                 }
                 case "--namesrv" -> namesrv = args[++i];
+                case "--broker" -> broker = args[++i];
                 case "--run" -> run = args[++i];
                 case "--parallel" -> parallel = Integer.parseInt(args[++i]);
                 case "--timeout" -> timeoutSeconds = Long.parseLong(args[++i]);
@@ -71,9 +73,10 @@ public final class Scenarios {
                 throw new IllegalArgumentException("no scenario " + name);
             }
             String server = namesrv;
+            String master = broker;
             String id = run;
             long limit = timeoutSeconds;
-            started.add(lanes.submit(() -> one(name, scenario, new Ctx(server, id, name, faults), bodies, limit)));
+            started.add(lanes.submit(() -> one(name, scenario, new Ctx(server, master, id, name, faults), bodies, limit)));
         }
         for (Future<?> future : started) {
             future.get();

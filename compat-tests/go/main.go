@@ -1,0 +1,163 @@
+// The Go half of the compatibility suite: the scenarios of compat-tests/lib/scenarios.mjs as far as rocketmq-client-go v2.1.2 offers them.
+//
+//	scenarios --namesrv HOST:PORT --broker HOST:PORT --run ID [--parallel N] [--timeout SECONDS] NAME...
+//	scenarios --list
+//
+// One JSON line per scenario goes to stdout: {scenario, ok, detail, ms, facts}.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"sort"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/apache/rocketmq-client-go/v2/rlog"
+)
+
+type scenario func(c *ctx)
+
+func all() map[string]scenario {
+	return map[string]scenario{
+		"send-sync":            sendSync,
+		"send-async":           sendAsync,
+		"send-oneway":          sendOneway,
+		"send-batch":           sendBatch,
+		"send-queue":           sendQueue,
+		"compressed-body":      compressedBody,
+		"properties":           properties,
+		"odd-bodies":           oddBodies,
+		"hosts-and-times":      hostsAndTimes,
+		"large-body":           largeBody,
+		"unknown-topic":        unknownTopic,
+		"push-cluster":         pushCluster,
+		"push-two-topics":      pushTwoTopics,
+		"push-broadcast":       pushBroadcast,
+		"tags":                 tags,
+		"push-batches":         pushBatches,
+		"push-suspend":         pushSuspend,
+		"push-latency":         pushLatency,
+		"consume-from-where":   consumeFromWhere,
+		"offset-persistence":   offsetPersistence,
+		"namespace":            namespace,
+		"ordered-selector":     orderedSelector,
+		"ordered-suspend":      orderedSuspend,
+		"retry-properties":     retryProperties,
+		"retry-to-dlq":         retryToDlq,
+		"retry-delay-level":    retryDelayLevel,
+		"delay-levels":         delayLevels,
+		"delay-levels-default": delayLevelsDefault,
+		"pull-status":          pullStatus,
+		"pull-tags":            pullTags,
+		"pull-long-polling":    pullLongPolling,
+		"pull-offsets":         pullOffsets,
+		"topic-create":         topicCreate,
+		"topic-auto-create":    topicAutoCreate,
+		"broker-restart":       func(c *ctx) { brokerRestart(c, "restart-broker") },
+		"broker-kill9":         func(c *ctx) { brokerRestart(c, "kill9-broker") },
+		"namesrv-gone":         namesrvGone,
+	}
+}
+
+type result struct {
+	Scenario string            `json:"scenario"`
+	Ok       bool              `json:"ok"`
+	Detail   string            `json:"detail"`
+	Ms       int64             `json:"ms"`
+	Facts    map[string]string `json:"facts"`
+}
+
+func main() {
+	rlog.SetLogLevel("error")
+	scenarios := all()
+	var namesrv, broker, run string
+	parallel, timeout := 1, 120
+	var names []string
+	for i := 1; i < len(os.Args); i++ {
+		next := func() string { i++; return os.Args[i] }
+		switch os.Args[i] {
+		case "--list":
+			for name := range scenarios {
+				names = append(names, name)
+			}
+			sort.Strings(names)
+			for _, name := range names {
+				fmt.Println(name)
+			}
+			return
+		case "--namesrv":
+			namesrv = next()
+		case "--broker":
+			broker = next()
+		case "--run":
+			run = next()
+		case "--parallel":
+			parallel, _ = strconv.Atoi(next())
+		case "--timeout":
+			timeout, _ = strconv.Atoi(next())
+		default:
+			names = append(names, os.Args[i])
+		}
+	}
+	faults := &faults{in: bufio.NewReader(os.Stdin)}
+	var out sync.Mutex
+	lanes := make(chan struct{}, parallel)
+	var done sync.WaitGroup
+	for _, name := range names {
+		lanes <- struct{}{}
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			c := newCtx(namesrv, broker, run, name, faults)
+			outcome := one(c, scenarios[name], time.Duration(timeout)*time.Second)
+			line, _ := json.Marshal(outcome)
+			out.Lock()
+			fmt.Println(string(line))
+			out.Unlock()
+			// A client that hangs in its shutdown must not hold up the other scenarios.
+			closed := make(chan struct{})
+			go func() { c.close(); close(closed) }()
+			select {
+			case <-closed:
+			case <-time.After(10 * time.Second):
+			}
+			<-lanes
+		}()
+	}
+	done.Wait()
+}
+
+func one(c *ctx, body scenario, limit time.Duration) (outcome result) {
+	start := time.Now()
+	failure := make(chan string, 1)
+	go func() {
+		defer func() {
+			switch problem := recover().(type) {
+			case nil:
+				failure <- ""
+			case mismatch:
+				failure <- string(problem)
+			default:
+				failure <- fmt.Sprintf("panic: %v", problem)
+			}
+		}()
+		if body == nil {
+			panic(mismatch("no such scenario"))
+		}
+		body(c)
+	}()
+	outcome.Scenario = c.scenario
+	select {
+	case outcome.Detail = <-failure:
+	case <-time.After(limit):
+		outcome.Detail = fmt.Sprintf("not finished after %v", limit)
+	}
+	outcome.Ok = outcome.Detail == ""
+	outcome.Ms = time.Since(start).Milliseconds()
+	outcome.Facts = c.takeFacts()
+	return
+}
