@@ -54,6 +54,8 @@ interface Pull {
 export class Puller {
   readonly #parts: PullParts;
   readonly #request = new PullRequest();
+  /** The pull being answered; one that outlives its frame is copied by {@link keep}. */
+  readonly #pull = { request: this.#request } as Pull;
   readonly #selection = new Selection();
   readonly #filters = new Map<string, UnitFilter>();
   readonly #fields: PullReplyFields = {
@@ -113,7 +115,13 @@ export class Puller {
     }
     const filter = this.#filter(request, group);
     if ("code" in filter) return filter;
-    return { request, out: call.out, caller: call.caller, topic, group, filter };
+    const pull = this.#pull;
+    pull.out = call.out;
+    pull.caller = call.caller;
+    pull.topic = topic;
+    pull.group = group;
+    pull.filter = filter;
+    return pull;
   }
 
   #filter(request: PullRequest, group: SubscriptionGroupConfig): UnitFilter | Reply {

@@ -15,7 +15,6 @@ import { MULTI_TAGS } from "../message/sysFlag.ts";
 import type { TopicConfig } from "../protocol/bodies/topicConfig.ts";
 import type { HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
-import { SERIALIZE_JSON } from "../protocol/headerView.ts";
 import { SendReplyPieces, SendRequest } from "../protocol/sendCodec.ts";
 import type { MessageStore } from "../store/messageStore.ts";
 import type { AckTarget, PendingAppend } from "../store/pending.ts";
@@ -53,18 +52,8 @@ class SendReplier implements AckTarget {
   appended(pending: PendingAppend): void {
     if (!this.#out.open) return;
     const sender = this.#sender;
-    if (pending.status === "ok" && pending.serialization === SERIALIZE_JSON && pending.batchOffsets === undefined) {
-      sender
-        .pieces()
-        .write(
-          this.#out,
-          pending.opaque,
-          pending.logOffset,
-          pending.queue!.queueId,
-          pending.queueOffset,
-          pending.uniqueKey,
-          pending.uniqueKeyBytes,
-        );
+    if (pending.status === "ok" && pending.batchOffsets === undefined) {
+      sender.pieces().write(this.#out, pending.serialization, pending.opaque, pending);
     } else {
       this.#out.reply(pending.opaque, pending.serialization, sender.replyOf(pending));
     }
@@ -228,14 +217,14 @@ export class Sender {
     store.appendBatch(batch.count, next, queue, this.#target(call), call.view.opaque, call.view.serialization);
   }
 
-  /** The reply of an append that does not take the short way: a batch, a binary header, or anything but plain success. */
+  /** The reply of an append that does not take the short way: a batch, or anything but plain success. */
   replyOf(pending: PendingAppend): Reply {
     const host = this.parts.store.storeHost;
     const first = pending.queueOffset - (pending.batchOffsets ? pending.batchOffsets.length - 1 : 0);
     return appendReply(this.parts, pending, {
       ...this.common(),
       msgId: messageIdsOf(host, pending.batchOffsets ?? [pending.logOffset]),
-      queueId: pending.queue?.queueId ?? 0,
+      queueId: pending.queueId,
       queueOffset: first,
       transactionId:
         pending.uniqueKeyBytes > 0 ? pending.uniqueKey.toString("latin1", 0, pending.uniqueKeyBytes) : undefined,

@@ -6,12 +6,12 @@
  *   V2: a producerGroup | b topic | c defaultTopic | d defaultTopicQueueNums | e queueId | f sysFlag | g bornTimestamp
  *       h flag | i properties | j reconsumeTimes | k unitMode | l maxReconsumeTimes | m batch | n brokerName
  */
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import { Interner } from "../base/interner.ts";
 import { ascii, putBytes, putDecimal, putHex16, putPiece } from "./asciiWriter.ts";
 import type { ReplyOut } from "./dispatch.ts";
 import { CURRENT_VERSION } from "./generated/versions.ts";
-import { HeaderError, type HeaderView } from "./headerView.ts";
+import { HeaderError, type HeaderView, SERIALIZE_ROCKETMQ } from "./headerView.ts";
 
 const names = new Interner();
 
@@ -139,53 +139,110 @@ function letter(view: HeaderView, i: number): number {
   return field >= 0 && field <= 12 ? field : -1;
 }
 
-/** The constant parts of an acknowledgement; made once per broker configuration. */
+/** The constant parts of an acknowledgement in both serializations; made once per broker configuration. */
 export class SendReplyPieces {
-  readonly #head: Buffer;
-  readonly #queueId = ascii('","queueId":"');
-  readonly #queueOffset = ascii('","queueOffset":"');
-  readonly #transactionId = ascii('","transactionId":"');
-  readonly #tail = ascii('"},"flag":1,"language":"JAVA","opaque":');
-  readonly #end = ascii(`,"serializeTypeCurrentRPC":"JSON","version":${CURRENT_VERSION}}`);
-  /** Bound on a reply's size without the transaction id. */
-  readonly #bytes: number;
+  readonly #jsonHead: Buffer;
+  readonly #binaryHead: Buffer;
 
   /** @param storeHost host bytes that begin every offset message id of this broker */
   constructor(regionId: string, traceOn: boolean, storeHost: Buffer) {
     const region = JSON.stringify(regionId);
     const id = storeHost.toString("hex").toUpperCase();
-    this.#head = ascii(`{"code":0,"extFields":{"MSG_REGION":${region},"TRACE_ON":"${traceOn}","msgId":"${id}`);
-    this.#bytes = this.#head.length + 256;
+    this.#jsonHead = Buffer.from(
+      `{"code":0,"extFields":{"MSG_REGION":${region},"TRACE_ON":"${traceOn}","msgId":"${id}`,
+    );
+    this.#binaryHead = Buffer.concat([
+      binaryField("MSG_REGION", regionId),
+      binaryField("TRACE_ON", String(traceOn)),
+      // The value's length counts the 16 digits of the log offset that follow.
+      binaryKey("msgId", id.length + 16),
+      ascii(id),
+    ]);
   }
 
-  /** Writes the JSON acknowledgement of one message. `uniqueKey` is what Apache calls the transaction id. */
-  write(
-    out: ReplyOut,
-    opaque: number,
-    logOffset: number,
-    queueId: number,
-    queueOffset: number,
-    uniqueKey: Buffer,
-    uniqueKeyBytes: number,
-  ): void {
-    const start = out.reserve(this.#bytes + uniqueKeyBytes);
+  /** Writes the acknowledgement of one message. `uniqueKey` is what Apache calls the transaction id. */
+  write(out: ReplyOut, serialization: number, opaque: number, reply: SendReplyFields): void {
+    const binary = serialization === SERIALIZE_ROCKETMQ;
+    const head = binary ? this.#binaryHead : this.#jsonHead;
+    const start = out.reserve(head.length + REPLY_REST_BYTES + reply.uniqueKeyBytes);
     const to = out.slab;
-    let at = putPiece(to, start + 8, this.#head);
-    at = putHex16(to, at, logOffset);
-    at = putPiece(to, at, this.#queueId);
-    at = putDecimal(to, at, queueId);
-    at = putPiece(to, at, this.#queueOffset);
-    at = putDecimal(to, at, queueOffset);
-    if (uniqueKeyBytes > 0) {
-      at = putPiece(to, at, this.#transactionId);
-      at = putBytes(to, at, uniqueKey, 0, uniqueKeyBytes);
-    }
-    at = putPiece(to, at, this.#tail);
-    at = putDecimal(to, at, opaque);
-    at = putPiece(to, at, this.#end);
+    const at = binary ? binaryReply(to, start + 8, head, opaque, reply) : jsonReply(to, start + 8, head, opaque, reply);
     const bytes = at - start - 8;
     to.writeInt32BE(4 + bytes, start);
-    to.writeInt32BE(bytes, start + 4);
+    to.writeInt32BE((serialization << 24) | bytes, start + 4);
     out.commit(at);
   }
+}
+
+/** What differs between acknowledgements. */
+export interface SendReplyFields {
+  logOffset: number;
+  queueOffset: number;
+  queueId: number;
+  uniqueKey: Buffer;
+  uniqueKeyBytes: number;
+}
+
+/** Bound on what follows the constant head, without the unique key. */
+const REPLY_REST_BYTES = 320;
+const JSON_QUEUE_ID = ascii('","queueId":"');
+const JSON_QUEUE_OFFSET = ascii('","queueOffset":"');
+const JSON_TRANSACTION_ID = ascii('","transactionId":"');
+const JSON_TAIL = ascii('"},"flag":1,"language":"JAVA","opaque":');
+const JSON_END = ascii(`,"serializeTypeCurrentRPC":"JSON","version":${CURRENT_VERSION}}`);
+
+function jsonReply(to: Buffer, start: number, head: Buffer, opaque: number, reply: SendReplyFields): number {
+  let at = putHex16(to, putPiece(to, start, head), reply.logOffset);
+  at = putDecimal(to, putPiece(to, at, JSON_QUEUE_ID), reply.queueId);
+  at = putDecimal(to, putPiece(to, at, JSON_QUEUE_OFFSET), reply.queueOffset);
+  if (reply.uniqueKeyBytes > 0) {
+    at = putBytes(to, putPiece(to, at, JSON_TRANSACTION_ID), reply.uniqueKey, 0, reply.uniqueKeyBytes);
+  }
+  at = putDecimal(to, putPiece(to, at, JSON_TAIL), opaque);
+  return putPiece(to, at, JSON_END);
+}
+
+const BINARY_QUEUE_ID = binaryKey("queueId", 0);
+const BINARY_QUEUE_OFFSET = binaryKey("queueOffset", 0);
+const BINARY_TRANSACTION_ID = binaryKey("transactionId", 0);
+
+function binaryReply(to: Buffer, start: number, head: Buffer, opaque: number, reply: SendReplyFields): number {
+  to.writeInt16BE(0, start); // SUCCESS
+  to[start + 2] = 0; // LanguageCode.JAVA
+  to.writeInt16BE(CURRENT_VERSION, start + 3);
+  to.writeInt32BE(opaque, start + 5);
+  to.writeInt32BE(1, start + 9); // a response
+  to.writeInt32BE(0, start + 13); // no remark
+  const extAt = start + 17;
+  let at = putHex16(to, putPiece(to, extAt + 4, head), reply.logOffset);
+  at = binaryDecimal(to, at, BINARY_QUEUE_ID, reply.queueId);
+  at = binaryDecimal(to, at, BINARY_QUEUE_OFFSET, reply.queueOffset);
+  if (reply.uniqueKeyBytes > 0) {
+    at = putPiece(to, at, BINARY_TRANSACTION_ID);
+    to.writeInt32BE(reply.uniqueKeyBytes, at - 4);
+    at = putBytes(to, at, reply.uniqueKey, 0, reply.uniqueKeyBytes);
+  }
+  to.writeInt32BE(at - extAt - 4, extAt);
+  return at;
+}
+
+/** A field with a decimal value, whose length is written behind the key once it is known. */
+function binaryDecimal(to: Buffer, start: number, key: Buffer, value: number): number {
+  const at = putPiece(to, start, key);
+  const end = putDecimal(to, at, value);
+  to.writeInt32BE(end - at, at - 4);
+  return end;
+}
+
+function binaryKey(name: string, valueBytes: number): Buffer {
+  const key = Buffer.alloc(6 + name.length);
+  key.writeInt16BE(name.length, 0);
+  key.write(name, 2, "latin1");
+  key.writeInt32BE(valueBytes, 2 + name.length);
+  return key;
+}
+
+function binaryField(name: string, value: string): Buffer {
+  const bytes = Buffer.from(value);
+  return Buffer.concat([binaryKey(name, bytes.length), bytes]);
 }

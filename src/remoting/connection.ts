@@ -29,6 +29,10 @@ import {
 import { FrameError, FrameSplitter } from "./frames.ts";
 import { Slab, type SlabPool } from "./output.ts";
 
+/** More output than this in a turn makes a connection busy. */
+const BUSY_BYTES = 48 * 1024;
+/** Asking for this much gets a large slab. */
+const LARGE_FROM_BYTES = 128 * 1024;
 const SYSTEM_ERROR = 1;
 const NOT_SUPPORTED = 3;
 
@@ -74,6 +78,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
   #current: Slab | undefined;
   readonly #filled: Slab[] = [];
   #isDirty = false;
+  /** The last turn's output was large: this turn's will be. */
+  #busy = false;
 
   readonly #context: ConnectionContext;
   readonly #socket: Socket;
@@ -214,7 +220,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
       if (current.used + bytes <= current.buf.length) return current.used;
       this.#filled.push(current);
     }
-    const slab = this.#context.slabs.take(bytes);
+    // A connection that filled a slab in this turn or the last one gets a large one: one write instead of many.
+    const slab = this.#context.slabs.take(this.#filled.length > 0 || this.#busy ? Math.max(bytes, LARGE_FROM_BYTES) : bytes);
     this.#current = slab;
     this.slab = slab.buf;
     return 0;
@@ -245,6 +252,7 @@ export class Connection implements Caller, ReplyOut, HotCall {
     const current = this.#current;
     this.#current = undefined;
     this.slab = NO_BODY;
+    this.#busy = this.#filled.length > 0 || (current !== undefined && current.used > BUSY_BYTES);
     if (!this.open) {
       for (const slab of this.#filled) slab.release();
       this.#filled.length = 0;

@@ -9,6 +9,8 @@ export interface BlockSource {
   readAsync(buf: Buffer, start: number, end: number, offset: number): Promise<number>;
 }
 
+const SPARE_MAX = 16;
+
 interface Block {
   buf: Buffer;
   validBytes: number;
@@ -21,19 +23,34 @@ export class BlockCache {
   /** All blocks in order of use; the key is source and index. */
   readonly #order = new Map<Block, [string, number]>();
   readonly #loading = new Map<string, Promise<void>>();
+  /** Counts drops, so that a read under way meanwhile does not bring dropped bytes back. */
+  #drops = 0;
+  /** Buffers of blocks that were pushed out, for the next reads: nobody keeps what {@link peek} gave. */
+  readonly #spare: Buffer[] = [];
+  /** The block found last: a reader asks for it again for each of its next records. */
+  #last: Block | undefined;
+  #lastSource = "";
+  #lastIndex = -1;
 
   constructor(blockBytes: number, max: number) {
     this.blockBytes = blockBytes;
     this.#max = max;
   }
 
-  /** The cached block `index` of `source`, if its bytes up to `needBytes` are valid. */
+  /** The cached block `index` of `source`, if its bytes up to `needBytes` are valid. To be used before the next await. */
   peek(source: string, index: number, needBytes: number): Buffer | undefined {
+    const last = this.#last;
+    if (last !== undefined && this.#lastIndex === index && this.#lastSource === source && last.validBytes >= needBytes) {
+      return last.buf;
+    }
     const block = this.#blocks.get(source)?.get(index);
     if (block === undefined || block.validBytes < needBytes) return undefined;
     const key = this.#order.get(block) as [string, number];
     this.#order.delete(block);
     this.#order.set(block, key);
+    this.#last = block;
+    this.#lastSource = source;
+    this.#lastIndex = index;
     return block.buf;
   }
 
@@ -51,9 +68,10 @@ export class BlockCache {
     const offset = index * this.blockBytes;
     const want = Math.min(this.blockBytes, validEnd - offset);
     if (want <= 0) return;
-    const buf = Buffer.allocUnsafeSlow(this.blockBytes);
+    const buf = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.blockBytes);
+    const drops = this.#drops;
     const got = await from.readAsync(buf, 0, want, offset);
-    this.#insert(source, index, { buf, validBytes: got });
+    if (drops === this.#drops) this.#insert(source, index, { buf, validBytes: got });
   }
 
   #insert(source: string, index: number, block: Block): void {
@@ -63,21 +81,29 @@ export class BlockCache {
       this.#blocks.set(source, bySource);
     }
     const old = bySource.get(index);
-    if (old) this.#order.delete(old);
+    if (old) this.#discard(old);
     bySource.set(index, block);
     this.#order.set(block, [source, index]);
     if (this.#order.size > this.#max) {
       const [oldest, [s, i]] = this.#order.entries().next().value as [Block, [string, number]];
-      this.#order.delete(oldest);
       this.#blocks.get(s)?.delete(i);
+      this.#discard(oldest);
     }
+  }
+
+  #discard(block: Block): void {
+    this.#order.delete(block);
+    if (block === this.#last) this.#last = undefined;
+    if (this.#spare.length < SPARE_MAX) this.#spare.push(block.buf);
   }
 
   /** Drops all blocks of a source (its bytes were removed or cut). */
   drop(source: string): void {
+    this.#drops++;
+    if (this.#lastSource === source) this.#last = undefined;
     const bySource = this.#blocks.get(source);
     if (!bySource) return;
-    for (const block of bySource.values()) this.#order.delete(block);
+    for (const block of bySource.values()) this.#discard(block);
     this.#blocks.delete(source);
   }
 }

@@ -415,6 +415,7 @@ export class MessageStore implements Store {
     const now = this.#context.clock.now();
     draft.storeTimestamp = now;
     pending.queue = listed ? queue : undefined;
+    pending.queueId = queue.queueId;
     pending.queueOffset = queueOffset;
     pending.bytes = bytes;
     pending.storeTimestamp = now;

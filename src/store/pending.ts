@@ -28,6 +28,7 @@ export class PendingAppend {
 
   /** Undefined for messages that no queue lists (a prepared or rolled-back transaction of the old kind). */
   queue: ConsumeQueue | undefined = undefined;
+  queueId = 0;
   queueOffset = 0;
   logOffset = 0;
   bytes = 0;
