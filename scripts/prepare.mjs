@@ -14,7 +14,11 @@ function run(command, args) {
 
 function hashOf(files) {
   const hash = createHash("sha256");
-  for (const file of files) hash.update(file).update("\0").update(readFileSync(join(root, file)));
+  for (const file of files)
+    hash
+      .update(file)
+      .update("\0")
+      .update(readFileSync(join(root, file)));
   return hash.digest("hex");
 }
 
@@ -34,10 +38,14 @@ function ensure(name, hash, make) {
   writeFileSync(stamp, hash);
 }
 
-ensure("installed", hashOf(["package-lock.json"]), () => run("npm", ["ci", "--no-fund", "--no-audit", "--loglevel=error"]));
+ensure("installed", hashOf(["package-lock.json"]), () =>
+  run("npm", ["ci", "--no-fund", "--no-audit", "--loglevel=error"]),
+);
 const built = hashOf(["tsconfig.json", "tsconfig.build.json", ...sources("src")]);
 if (!existsSync(join(root, "dist", "cli.js"))) writeStale();
-ensure("built", built, () => run(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]));
+ensure("built", built, () =>
+  run(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]),
+);
 
 function writeStale() {
   if (existsSync(join(stamps, "built"))) writeFileSync(join(stamps, "built"), "");

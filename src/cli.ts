@@ -151,7 +151,11 @@ async function runBroker(
   configFile: string | undefined,
   log: Logger,
 ): Promise<void> {
-  const how = config.given.has("brokerIP1") ? "brokerIP1" : isWildcard(bind) ? "this machine's first address" : "--bind";
+  const how = config.given.has("brokerIP1")
+    ? "brokerIP1"
+    : isWildcard(bind)
+      ? "this machine's first address"
+      : "--bind";
   log.info(`clients are told the address ${config.brokerIP1}:${config.listenPort} (${how})`);
   const running = await startBrokerServer(systemRuntime(log), {
     config,

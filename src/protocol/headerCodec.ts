@@ -34,7 +34,8 @@ function value(view: HeaderView, i: number, field: FieldSchema): string | number
       const n = view.integer(i);
       // Long.MAX_VALUE and MIN_VALUE are how Apache's tools say "without limit" (queryMsgByKey's end time).
       if (Math.abs(n) === 2 ** 63) return n > 0 ? Number.MAX_SAFE_INTEGER : Number.MIN_SAFE_INTEGER;
-      if (!Number.isSafeInteger(n)) throw new HeaderError(`field ${field.name}: ${n} is outside the safe integer range`);
+      if (!Number.isSafeInteger(n))
+        throw new HeaderError(`field ${field.name}: ${n} is outside the safe integer range`);
       return n;
     }
   }

@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import type { Clock, Timer } from "../base/clock.ts";
+import { hostBytes } from "../base/host.ts";
 import {
   CONNECTION_IN_FLIGHT_MAX,
   CONNECTION_OUT_HIGH_BYTES,
@@ -15,19 +16,12 @@ import {
 } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
-import { hostBytes } from "../base/host.ts";
 import type { Answer, Call, Caller, HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.ts";
 import { encodeFrame, type Fields } from "../protocol/frameWriter.ts";
 import { decodeHeader } from "../protocol/headerCodec.ts";
-import {
-  FLAG_ONEWAY,
-  FLAG_RESPONSE,
-  HeaderError,
-  HeaderView,
-  SERIALIZE_JSON,
-} from "../protocol/headerView.ts";
+import { FLAG_ONEWAY, FLAG_RESPONSE, HeaderError, HeaderView, SERIALIZE_JSON } from "../protocol/headerView.ts";
 import { FrameError, FrameSplitter } from "./frames.ts";
-import { Slab, type SlabPool } from "./output.ts";
+import type { Slab, SlabPool } from "./output.ts";
 
 /** More output than this in a turn makes a connection busy. */
 const BUSY_BYTES = 48 * 1024;
@@ -101,7 +95,9 @@ export class Connection implements Caller, ReplyOut, HotCall {
     this.activeAt = context.clock.monotonicMs();
     this.#splitter = new FrameSplitter((buf, start, end) => this.#frame(buf, start, end));
     socket.on("data", (chunk: Buffer) => this.#data(chunk));
-    socket.on("error", (error) => this.#context.log.debug({ peer: this.address, err: error.message }, "connection error"));
+    socket.on("error", (error) =>
+      this.#context.log.debug({ peer: this.address, err: error.message }, "connection error"),
+    );
     socket.on("close", () => this.#closed());
     socket.on("drain", () => this.#drained());
   }
@@ -221,7 +217,9 @@ export class Connection implements Caller, ReplyOut, HotCall {
       this.#filled.push(current);
     }
     // A connection that filled a slab in this turn or the last one gets a large one: one write instead of many.
-    const slab = this.#context.slabs.take(this.#filled.length > 0 || this.#busy ? Math.max(bytes, LARGE_FROM_BYTES) : bytes);
+    const slab = this.#context.slabs.take(
+      this.#filled.length > 0 || this.#busy ? Math.max(bytes, LARGE_FROM_BYTES) : bytes,
+    );
     this.#current = slab;
     this.slab = slab.buf;
     return 0;

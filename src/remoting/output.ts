@@ -36,7 +36,8 @@ export class SlabPool {
   /** A slab with room for at least `bytes`. */
   take(bytes: number): Slab {
     if (bytes <= SLAB_BYTES) return this.#small.pop() ?? new Slab(SLAB_BYTES, this.#small, POOLED_SLABS_MAX);
-    if (bytes <= LARGE_SLAB_BYTES) return this.#large.pop() ?? new Slab(LARGE_SLAB_BYTES, this.#large, POOLED_LARGE_MAX);
+    if (bytes <= LARGE_SLAB_BYTES)
+      return this.#large.pop() ?? new Slab(LARGE_SLAB_BYTES, this.#large, POOLED_LARGE_MAX);
     return new Slab(bytes, undefined, 0);
   }
 }

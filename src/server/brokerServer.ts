@@ -156,7 +156,10 @@ async function listenFast(fast: RemotingServer, bind: string, port: number, log:
   try {
     await fast.listen(bind, port);
   } catch (error) {
-    log.warn({ port, err: (error as Error).message }, "no fast (VIP) port: clients with vipChannelEnabled cannot use this broker");
+    log.warn(
+      { port, err: (error as Error).message },
+      "no fast (VIP) port: clients with vipChannelEnabled cannot use this broker",
+    );
   }
 }
 

@@ -40,7 +40,12 @@ export class BlockCache {
   /** The cached block `index` of `source`, if its bytes up to `needBytes` are valid. To be used before the next await. */
   peek(source: string, index: number, needBytes: number): Buffer | undefined {
     const last = this.#last;
-    if (last !== undefined && this.#lastIndex === index && this.#lastSource === source && last.validBytes >= needBytes) {
+    if (
+      last !== undefined &&
+      this.#lastIndex === index &&
+      this.#lastSource === source &&
+      last.validBytes >= needBytes
+    ) {
       return last.buf;
     }
     const block = this.#blocks.get(source)?.get(index);

@@ -202,7 +202,10 @@ export class ConsumeQueue {
   }
 
   sync(): Promise<void> {
-    return this.#segments.sync(Math.max(0, (this.persisted - QUEUE_TAIL_UNITS_MAX * 8) * UNIT_BYTES), this.max * UNIT_BYTES);
+    return this.#segments.sync(
+      Math.max(0, (this.persisted - QUEUE_TAIL_UNITS_MAX * 8) * UNIT_BYTES),
+      this.max * UNIT_BYTES,
+    );
   }
 
   /**

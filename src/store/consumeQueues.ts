@@ -38,7 +38,12 @@ export class ConsumeQueues {
     let queue = queues[queueId];
     if (queue === undefined) {
       const dir = path.join(this.#dir, topic, String(queueId));
-      queue = new ConsumeQueue(topic, queueId, new Segments(this.#disk, this.#cache, dir, this.#fileBytes), this.#blocks);
+      queue = new ConsumeQueue(
+        topic,
+        queueId,
+        new Segments(this.#disk, this.#cache, dir, this.#fileBytes),
+        this.#blocks,
+      );
       queues[queueId] = queue;
     }
     return queue;

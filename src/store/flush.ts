@@ -161,7 +161,11 @@ export class Flush {
   }
 
   #answerThoseWhoDoNotWait(): void {
-    for (let position = Math.max(this.ring.head, this.#timedOutPosition); position < this.#writtenPosition; position++) {
+    for (
+      let position = Math.max(this.ring.head, this.#timedOutPosition);
+      position < this.#writtenPosition;
+      position++
+    ) {
       const pending = this.ring.at(position);
       if (pending.noWait || pending.status === "notAvailable") this.#answer(pending);
     }

@@ -97,7 +97,8 @@ export class IndexFile {
       for (let at = 0; at + ENTRY_BYTES <= got; at += ENTRY_BYTES) {
         const hash = piece.readInt32BE(at);
         const offset = readInt64OrMinus1(piece, at + 4);
-        const empty = hash === 0 && offset === 0 && piece.readInt32BE(at + 12) === 0 && piece.readInt32BE(at + 16) === 0;
+        const empty =
+          hash === 0 && offset === 0 && piece.readInt32BE(at + 12) === 0 && piece.readInt32BE(at + 16) === 0;
         if (empty && this.#beyond(number)) break scan;
         if (hash < 0 || offset < lastOffset || offset >= logEnd) break scan;
         lastOffset = offset;
@@ -141,7 +142,7 @@ export class IndexFile {
     const at = (number - this.#bufferFirst) * ENTRY_BYTES;
     writeInt32(buffer, keyHash, at);
     writeInt64(buffer, logOffset, at + 4);
-    writeInt32(buffer, seconds > 0x7fffffff ? 0x7fffffff : seconds < 0 ? 0 : seconds, at + 12);
+    writeInt32(buffer, Math.max(0, Math.min(seconds, 0x7fffffff)), at + 12);
     writeInt32(buffer, previous, at + 16);
     if (previous === 0) this.#usedSlots++;
     this.#slots[slot] = number;
@@ -201,7 +202,8 @@ export class IndexFile {
       if (seconds < 0) return;
       const time = this.beginTimestamp + seconds * 1000;
       // The stored time is rounded down to the second.
-      if (entry.readInt32BE(0) === keyHash && time + 999 >= begin && time <= end) found.push(readInt64OrMinus1(entry, 4));
+      if (entry.readInt32BE(0) === keyHash && time + 999 >= begin && time <= end)
+        found.push(readInt64OrMinus1(entry, 4));
       if (time + 999 < begin) return;
       const previous = entry.readInt32BE(16);
       if (previous >= number) return;

@@ -158,7 +158,8 @@ export class IndexService {
       file.put(hash, logOffset, time);
       this.#failed = false;
     } catch (error) {
-      if (!this.#failed) this.#log.error({ err: error }, "index not written; keys of newer messages are found after a restart");
+      if (!this.#failed)
+        this.#log.error({ err: error }, "index not written; keys of newer messages are found after a restart");
       this.#failed = true;
     }
   }

@@ -11,7 +11,7 @@ import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
 import type { UnitFilter } from "../filter/tags.ts";
 import { MessageDraft } from "../message/draft.ts";
-import { formatProperties, Property } from "../message/properties.ts";
+import { formatProperties, Property, parseProperties } from "../message/properties.ts";
 import { PropertyScan } from "../message/propertyScan.ts";
 import { PROPERTIES_BYTES_MAX, type RecordView } from "../message/record.ts";
 import { TRANSACTION_MASK, TRANSACTION_PREPARED, TRANSACTION_ROLLBACK } from "../message/sysFlag.ts";
@@ -245,7 +245,13 @@ export class MessageStore implements Store {
     // What recovery read may still be only in the page cache of the run before.
     this.#flush.synced = Math.min(from, result.end);
     logger.info(
-      { clean, scannedFrom: from, end: result.end, dispatched: result.dispatched, ms: Math.round(clock.monotonicMs() - began) },
+      {
+        clean,
+        scannedFrom: from,
+        end: result.end,
+        dispatched: result.dispatched,
+        ms: Math.round(clock.monotonicMs() - began),
+      },
       "store recovered",
     );
   }
@@ -289,7 +295,7 @@ export class MessageStore implements Store {
   /** Units of the schedule topic carry the due time where others carry the tag (CommitLog.checkMessageAndReturnSize). */
   #dueTime(topic: string, properties: () => string, storeTimestamp: number): number | undefined {
     if (topic !== "SCHEDULE_TOPIC_XXXX" || this.#context.deliverTime === undefined) return undefined;
-    const level = /(?:^|\u0002)DELAY\u0001(\d+)/.exec(properties())?.[1];
+    const level = parseProperties(properties()).get(Property.DELAY_TIME_LEVEL);
     return level === undefined ? undefined : this.#context.deliverTime(Number(level), storeTimestamp);
   }
 
@@ -369,7 +375,10 @@ export class MessageStore implements Store {
       refusal = this.#refusal(draft, bytes);
       if (refusal !== undefined) reason = `message ${i} of the batch: ${this.#refusalReason(refusal, draft, bytes)}`;
     }
-    if (refusal === undefined && total > Math.min(this.#log.recordBytesMax, this.#options.maxMessageSize + RECORD_OVERHEAD_BYTES)) {
+    if (
+      refusal === undefined &&
+      total > Math.min(this.#log.recordBytesMax, this.#options.maxMessageSize + RECORD_OVERHEAD_BYTES)
+    ) {
       refusal = "messageIllegal";
       reason = `the batch takes ${total} bytes in the log, more than maxMessageSize ${this.#options.maxMessageSize} allows`;
     }
@@ -408,7 +417,13 @@ export class MessageStore implements Store {
     }
   }
 
-  #appendReserved(draft: MessageDraft, scan: PropertyScan, queue: ConsumeQueue, pending: PendingAppend, bytes: number): void {
+  #appendReserved(
+    draft: MessageDraft,
+    scan: PropertyScan,
+    queue: ConsumeQueue,
+    pending: PendingAppend,
+    bytes: number,
+  ): void {
     const transaction = draft.sysFlag & TRANSACTION_MASK;
     const listed = transaction !== TRANSACTION_PREPARED && transaction !== TRANSACTION_ROLLBACK;
     const queueOffset = listed ? queue.next++ : 0;

@@ -91,7 +91,12 @@ export function scanLog(input: RecoveryInput, from: number, fenceDamage: boolean
     }
     const end = Math.min(windowEnd, fileEnd) - windowAt;
     let check = view.read(window, at - windowAt, end, true);
-    if (check === "end" && view.totalBytes > end - (at - windowAt) && at + view.totalBytes <= fileEnd && windowEnd < fileEnd) {
+    if (
+      check === "end" &&
+      view.totalBytes > end - (at - windowAt) &&
+      at + view.totalBytes <= fileEnd &&
+      windowEnd < fileEnd
+    ) {
       // The record reaches beyond the window: read a window that begins with it.
       if (view.totalBytes > window.length) window = Buffer.allocUnsafe(view.totalBytes);
       windowAt = at;
@@ -107,7 +112,10 @@ export function scanLog(input: RecoveryInput, from: number, fenceDamage: boolean
     } else if (check === "blank") {
       at = fileEnd;
     } else if (check === "damaged" && fenceDamage && nextIsGood(segments, at, view.totalBytes)) {
-      log.error({ logOffset: at, bytes: view.totalBytes }, "damaged record in the commit log: fenced, later records are kept");
+      log.error(
+        { logOffset: at, bytes: view.totalBytes },
+        "damaged record in the commit log: fenced, later records are kept",
+      );
       at += view.totalBytes;
     } else {
       if (check === "damaged") log.warn({ logOffset: at }, "the commit log ends in a damaged record; cut there");
