@@ -32,11 +32,8 @@ function value(view: HeaderView, i: number, field: FieldSchema): string | number
     }
     case "long": {
       const n = view.integer(i);
-      // Long.MAX_VALUE and MIN_VALUE are how Apache's tools say "without limit" (queryMsgByKey's end time).
-      if (Math.abs(n) === 2 ** 63) return n > 0 ? Number.MAX_SAFE_INTEGER : Number.MIN_SAFE_INTEGER;
-      if (!Number.isSafeInteger(n))
-        throw new HeaderError(`field ${field.name}: ${n} is outside the safe integer range`);
-      return n;
+      // Long.MAX_VALUE is how clients and tools say "without limit"; no offset and no time comes near 2^53.
+      return Math.max(Number.MIN_SAFE_INTEGER, Math.min(n, Number.MAX_SAFE_INTEGER));
     }
   }
 }
