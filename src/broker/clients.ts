@@ -100,9 +100,6 @@ export class ConsumerGroup implements ConsumerKind {
  */
 const NEWCOMER_MS = 500;
 
-/** What happened to a consumer group's membership. */
-export type GroupGone = (group: string) => void;
-
 interface Memberships {
   readonly consumers: Set<string>;
   readonly producers: Set<string>;
@@ -120,8 +117,6 @@ export class Clients {
   /** Groups whose members are told at the end of the turn, each with the connections that joined in it. */
   readonly #toNotify = new Map<string, Set<number>>();
   readonly #sharedIds = new Set<string>();
-  readonly #goneListeners: GroupGone[] = [];
-  #nextProducer = 0;
   #timer: Timer | undefined;
 
   constructor(options: ClientOptions, clock: Clock, log: Logger) {
@@ -168,19 +163,6 @@ export class Clients {
     const groups: string[] = [];
     for (const group of this.#consumers.values()) if (group.subscriptions.has(topic)) groups.push(group.name);
     return groups;
-  }
-
-  /** One open connection of a producer group, in turn; for asking about transactions. */
-  someProducer(group: string): Caller | undefined {
-    const open = [...(this.#producers.get(group)?.values() ?? [])].filter((member) => member.caller.open);
-    if (open.length === 0) return undefined;
-    this.#nextProducer = (this.#nextProducer + 1) % Number.MAX_SAFE_INTEGER;
-    return open[this.#nextProducer % open.length].caller;
-  }
-
-  /** Calls `fn` when the last consumer of a group is gone. */
-  onGroupGone(fn: GroupGone): void {
-    this.#goneListeners.push(fn);
   }
 
   /**
@@ -321,7 +303,6 @@ export class Clients {
     if (info.members.size === 0) {
       this.#consumers.delete(info.name);
       this.#fingerprints.delete(info.name);
-      for (const listener of this.#goneListeners) listener(info.name);
     } else if (notify) {
       this.#notify(info);
     }

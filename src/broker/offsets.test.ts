@@ -118,11 +118,9 @@ describe("Offsets", () => {
     expect(offsets.queryPull("g", "T", 0)).toBe(10);
     offsets.commitPull("g", "T", 0, 32);
     expect(offsets.queryPull("g", "T", 0)).toBe(32);
-    offsets.clearPull("g", "T");
-    expect(offsets.queryPull("g", "T", 0)).toBe(10);
   });
 
-  it("forgets by group, by topic, and what is stale", () => {
+  it("forgets by group and by topic", () => {
     const { offsets } = make();
     for (const [group, topic] of [
       ["g", "T"],
@@ -137,21 +135,7 @@ describe("Offsets", () => {
     offsets.deleteTopic("T");
     expect(offsets.groupsOf("T")).toEqual([]);
     expect(offsets.hasReset("h", "T", 1)).toBe(false);
-    offsets.dropStale(
-      () => false,
-      () => 4,
-    );
     expect(offsets.query("g", "U", 0)).toBe(5);
-    offsets.dropStale(
-      () => true,
-      () => 9,
-    );
-    expect(offsets.query("g", "U", 0)).toBe(5);
-    offsets.dropStale(
-      () => false,
-      () => 9,
-    );
-    expect(offsets.query("g", "U", 0)).toBe(-1);
     expect(offsets.hasReset("g", "U", 1)).toBe(true);
     offsets.deleteGroup("g");
     expect(offsets.hasReset("g", "U", 1)).toBe(false);

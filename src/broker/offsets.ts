@@ -53,11 +53,6 @@ class QueueOffsets {
     else this.#sparse?.delete(queueId);
   }
 
-  get empty(): boolean {
-    for (const _ of this.entries()) return false;
-    return true;
-  }
-
   *entries(): IterableIterator<[queueId: number, offset: number]> {
     for (let i = 0; i < this.#dense.length; i++) if (this.#dense[i] !== NONE) yield [i, this.#dense[i]];
     if (this.#sparse !== undefined) yield* this.#sparse;
@@ -190,10 +185,6 @@ export class Offsets {
     return offset === NONE ? this.query(group, topic, queueId) : offset;
   }
 
-  clearPull(group: string, topic: string): void {
-    this.#pulled.delete(group, topic);
-  }
-
   /** Makes the next pull of the queue continue at `offset` (mqadmin resetOffsetByTime), and commits it as well. */
   assignReset(group: string, topic: string, queueId: number, offset: number): void {
     if (topic === "" || group === "" || queueId < 0 || offset < 0) return;
@@ -274,26 +265,6 @@ export class Offsets {
     const target = this.#committed.make(to, topic);
     for (const [queueId, offset] of source.entries()) target.set(queueId, offset);
     this.#dirty = true;
-  }
-
-  /**
-   * Drops offsets of topics that nobody subscribes to and whose messages are all gone (scanUnsubscribedTopic).
-   * @param subscribed whether a client of the group subscribes to the topic now
-   * @param minOffset first offset still stored of a queue
-   */
-  dropStale(
-    subscribed: (group: string, topic: string) => boolean,
-    minOffset: (topic: string, queueId: number) => number,
-  ): void {
-    for (const [group, topic, queues] of [...this.#committed.entries()]) {
-      if (queues.empty || subscribed(group, topic)) continue;
-      let stale = true;
-      for (const [queueId, offset] of queues.entries()) stale = stale && offset <= minOffset(topic, queueId);
-      if (!stale) continue;
-      this.#committed.delete(group, topic);
-      this.#dirty = true;
-      this.#log.warn({ group, topic }, "consumer offsets dropped: unsubscribed and behind all stored messages");
-    }
   }
 
   /** Writes the file when something changed. */

@@ -41,14 +41,6 @@ export class MetadataFile {
     return undefined;
   }
 
-  /** The text of the main file or its `.bak`; `isValid` (default: not empty) decides which one is readable. */
-  read(isValid: (text: string) => boolean = () => true): string | undefined {
-    return this.load((text) => {
-      if (!isValid(text)) throw new Error("it does not parse");
-      return text;
-    });
-  }
-
   /**
    * Replaces the content; resolves when it is durable, rejects when it could not be written. Calls during a running
    * write share the next one, which takes the newest content; a function is asked only when its turn comes, so that
