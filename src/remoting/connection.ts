@@ -71,6 +71,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
   slab: Buffer = NO_BODY;
   #current: Slab | undefined;
   readonly #filled: Slab[] = [];
+  /** Slabs whose bytes the socket may not have passed on yet. */
+  readonly #lent: Slab[] = [];
   #isDirty = false;
   /** The last turn's output was large: this turn's will be. */
   #busy = false;
@@ -255,19 +257,41 @@ export class Connection implements Caller, ReplyOut, HotCall {
       for (const slab of this.#filled) slab.release();
       this.#filled.length = 0;
       current?.release();
+      this.#takeBack();
       return;
     }
     this.activeAt = this.#context.clock.monotonicMs();
+    const socket = this.#socket;
     if (this.#filled.length > 0) {
-      this.#socket.cork();
-      for (const slab of this.#filled) this.#socket.write(slab.buf.subarray(0, slab.used), slab.release);
+      socket.cork();
+      for (const slab of this.#filled) this.#lend(slab);
       this.#filled.length = 0;
-      if (current !== undefined) this.#socket.write(current.buf.subarray(0, current.used), current.release);
-      this.#socket.uncork();
+      if (current !== undefined) this.#lend(current);
+      socket.uncork();
     } else if (current !== undefined) {
-      this.#socket.write(current.buf.subarray(0, current.used), current.release);
+      this.#lend(current);
     }
+    this.#takeBack();
     this.#checkPressure();
+  }
+
+  #lend(slab: Slab): void {
+    const bytes = slab.buf.subarray(0, slab.used);
+    if (this.#socket.writableLength > 0 && slab.used < slab.buf.length / 2) {
+      // The peer is behind: a small answer must not keep a whole slab for as long as it pleases.
+      this.#socket.write(Buffer.from(bytes));
+      slab.release();
+      return;
+    }
+    this.#lent.push(slab);
+    this.#socket.write(bytes);
+  }
+
+  /** Slabs are free again when the socket holds nothing: nearly always at once, which saves a callback per write. */
+  #takeBack(): void {
+    if (this.#lent.length === 0 || (this.open && this.#socket.writableLength > 0)) return;
+    for (const slab of this.#lent) slab.release();
+    this.#lent.length = 0;
   }
 
   /** The peer does not take its answers: long-polling replies with bodies should wait. */
@@ -288,6 +312,7 @@ export class Connection implements Caller, ReplyOut, HotCall {
   }
 
   #drained(): void {
+    this.#takeBack();
     this.activeAt = this.#context.clock.monotonicMs();
     this.#checkPressure();
   }

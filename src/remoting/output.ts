@@ -22,11 +22,11 @@ export class Slab {
     this.#homeMax = homeMax;
   }
 
-  /** Back to the pool; a bound function, so that it can be a write callback without a closure per write. */
-  readonly release = (): void => {
+  /** Back to the pool. */
+  release(): void {
     this.used = 0;
     if (this.#home !== undefined && this.#home.length < this.#homeMax) this.#home.push(this);
-  };
+  }
 }
 
 export class SlabPool {
