@@ -313,9 +313,20 @@ class Reader {
       this.#at += text.length;
       return value;
     }
-    const value = this.#safeInteger(text);
+    const value = this.#long(text);
     if (this.#text[this.#at] === "L") this.#at++;
     return value;
+  }
+
+  /**
+   * Beyond 2^53 a long becomes the nearest double; who reads it decides whether that will do (bodies/reader.ts refuses it, except for
+   * stamps: the Go client numbers its subscriptions in nanoseconds).
+   */
+  #long(text: string): number {
+    const value = Number(text);
+    if (Math.abs(value) > 2 ** 63) this.#refuse(`${text} is beyond a Java long`);
+    this.#at += text.length;
+    return value === 0 ? 0 : value;
   }
 
   #safeInteger(text: string): number {

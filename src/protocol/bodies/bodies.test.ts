@@ -122,6 +122,13 @@ describe("conversions are those of fastjson", () => {
   });
 });
 
+it("a Go client's subscription versions are nanoseconds, beyond 2^53", () => {
+  const [consumer] = decodeHeartbeatData(
+    '{"clientID":"c","producerDataSet":[],"consumerDataSet":[{"groupName":"g","subscriptionDataSet":[{"topic":"T","subVersion":1795269073539375988}]}]}',
+  ).consumerDataSet;
+  expect(consumer?.subscriptionDataSet[0]?.subVersion).toBe(Number("1795269073539375988"));
+});
+
 describe("bad bodies are refused with class, path and reason", () => {
   it.each<[() => unknown, string]>([
     [() => decodeDataVersion(""), "DataVersion: the body is empty"],
@@ -129,6 +136,7 @@ describe("bad bodies are refused with class, path and reason", () => {
     [() => decodeDataVersion("{oops"), "DataVersion: a key must be quoted"],
     [() => decodeDataVersion('{"timestamp":"abc"}'), 'DataVersion.timestamp: "abc" is not an integer'],
     [() => decodeDataVersion('{"timestamp":"9007199254740992"}'), "beyond the safe integers"],
+    [() => decodeDataVersion('{"timestamp":9007199254740992}'), "beyond the safe integers"],
     [() => decodeTopicRouteData('{"queueDatas":{}}'), "TopicRouteData.queueDatas: an object is not a list"],
     [() => decodeTopicRouteData('{"queueDatas":[{"perm":[]}]}'), "TopicRouteData.queueDatas[0].perm: a list is not"],
     [() => decodeTopicRouteData('{"brokerDatas":[1]}'), "TopicRouteData.brokerDatas[0]: 1 is not an object"],

@@ -61,6 +61,15 @@ export class Bean {
     return number;
   }
 
+  /**
+   * A long that is only ever compared: beyond 2^53 it is the nearest double. Go's client sends its subscription versions as
+   * nanoseconds (19 digits), so two of them within 256 ns would look the same.
+   */
+  stamp(name: string, absent: number): number {
+    const value = this.#fields.get(name) ?? null;
+    return typeof value === "number" ? Math.trunc(value) : this.integer(name, absent);
+  }
+
   boolean(name: string, absent: boolean): boolean {
     const value = this.#fields.get(name) ?? null;
     if (value === null) return absent;

@@ -33,7 +33,7 @@ export function readSubscriptionData(bean: Bean): SubscriptionData {
     codeSet: bean.list("codeSet", toInteger) ?? [],
     expressionType: bean.text("expressionType") ?? "TAG",
     subString: bean.text("subString") ?? "",
-    subVersion: bean.integer("subVersion", 0),
+    subVersion: bean.stamp("subVersion", 0),
     tagsSet: bean.list("tagsSet", toText) ?? [],
     topic: bean.text("topic") ?? "",
   };
