@@ -47,7 +47,8 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   const { clock, random, turn, log, disk } = runtime;
   const { config, bind } = options;
   const root = config.storePathRootDir;
-  const metadata = (name: string) => new MetadataFile(disk, path.join(root, "config", name));
+  const metadata = (name: string, waitFor?: () => Promise<void>) =>
+    new MetadataFile(disk, path.join(root, "config", name), waitFor);
   const advertised = () => `${config.brokerIP1}:${config.listenPort}`;
   const ip = await resolve(config.brokerIP1);
 
@@ -71,11 +72,11 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   disk.mkdir(path.join(root, "config"));
   const topics = new Topics(config, metadata("topics.json"), clock, log);
   const groups = new Groups(config, metadata("subscriptionGroup.json"), clock, log);
-  const offsets = new Offsets(config, metadata("consumerOffset.json"), clock, log);
+  const offsets = new Offsets(config, metadata("consumerOffset.json", () => store.sync()), clock, log);
   const clients = new Clients(config, clock, log);
   const locks = new QueueLocks(clock, log);
   const holds = new PullHolds(clock);
-  schedule = new Schedule(config, store, metadata("delayOffset.json"), clock, log);
+  schedule = new Schedule(config, store, metadata("delayOffset.json", () => store.sync()), clock, log);
   const client = new RemotingClient(clock, turn, log);
   const registration = new Registration(
     config,

@@ -740,6 +740,13 @@ export class MessageStore implements Store {
     return this.#log.written;
   }
 
+  /** Resolves when every message visible now is durable; rejects when the store cannot promise that any more. */
+  async sync(): Promise<void> {
+    const to = this.#grantedTo;
+    await this.#flush.syncNow();
+    if (this.#flush.synced < to) throw new Error(`the commit log is not synced: ${this.#gate.state().reason}`);
+  }
+
   /** Bytes written but not yet synced. */
   flushBehindBytes(): number {
     return this.#log.written - this.#flush.synced;

@@ -90,4 +90,21 @@ describe("MetadataFile", () => {
     await next;
     expect(disk.text(FILE)).toBe("two");
   });
+
+  it("writes only after what the content speaks of is durable, with the content from before the wait", async () => {
+    const disk = new MemoryDisk();
+    let offset = 1;
+    let synced: () => void = () => {};
+    const file = new MetadataFile(disk, FILE, () => new Promise((resolve) => (synced = resolve)));
+    const written = file.write(() => `{"version":${offset}}`);
+    offset = 2;
+    await Promise.resolve();
+    expect(disk.exists(FILE)).toBe(false);
+    synced();
+    await written;
+    expect(file.load(parse)?.version).toBe(1);
+    const failing = new MetadataFile(disk, FILE, () => Promise.reject(new Error("the commit log is not synced")));
+    await expect(failing.write('{"version":9}')).rejects.toThrow("not synced");
+    expect(failing.load(parse)?.version).toBe(1);
+  });
 });

@@ -10,14 +10,20 @@ import type { Disk } from "./disk.ts";
 export class MetadataFile {
   readonly path: string;
   readonly #disk: Disk;
+  readonly #waitFor: (() => Promise<void>) | undefined;
   /** The newest content that no write has taken yet. */
   #next: () => string = () => "";
   #running: Promise<void> | undefined;
   #following: Promise<void> | undefined;
 
-  constructor(disk: Disk, file: string) {
+  /**
+   * @param waitFor makes durable what the content speaks of, before the content may be: an offset that survives power
+   *   loss while its message does not would make a consumer pass over the messages that come in its place
+   */
+  constructor(disk: Disk, file: string, waitFor?: () => Promise<void>) {
     this.#disk = disk;
     this.path = file;
+    this.#waitFor = waitFor;
   }
 
   /**
@@ -73,6 +79,7 @@ export class MetadataFile {
     const temporary = `${this.path}.tmp`;
     disk.mkdir(dir);
     const bytes = Buffer.from(content(), "utf8");
+    await this.#waitFor?.();
     const file = disk.open(temporary, { create: true });
     try {
       file.truncate(0);
