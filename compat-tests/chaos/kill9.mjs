@@ -99,8 +99,7 @@ async function run({ flush, kills, seed, server: kind, canary, keep, port }) {
     const began = performance.now();
     for (let k = 0; k < kills; k++) {
       await sleep(random.between(KILL_MS[0], KILL_MS[1]) * (kind === "apache" ? 2 : 1));
-      const pending = producers.reduce((sum, p) => sum + p.inFlight, 0);
-      if (pending > 0) pendingKills++;
+      if (await untilPending(producers)) pendingKills++;
       await server.kill9();
       log.note(`X ${stamp()}`);
       log.flush();
@@ -151,7 +150,9 @@ async function run({ flush, kills, seed, server: kind, canary, keep, port }) {
     console.log(`${seconds.toFixed(1)} s, kills ${kills}, of them with sends pending ${pendingKills}`);
     console.log(
       `sent ${log.sent}, acknowledged ${evidence.acked.size}, refused ${log.refused}, stored ${verdict.stored}, consumed ${consumers.reduce((s, c) => s + c.read, 0)}, ` +
-        `delayed ${delayed}, sent back ${back}, duplicates ${verdict.duplicates}`,
+        `delayed ${delayed}, sent back ${back}; duplicates ${Object.entries(verdict.duplicates)
+          .map(([topic, n]) => `${topic} ${n}`)
+          .join(", ")}`,
     );
     console.log(
       `start to ready ms: p50 ${percentile(recoveries, 0.5).toFixed(0)}, p99 ${percentile(recoveries, 0.99).toFixed(0)}`,
@@ -174,6 +175,14 @@ async function run({ flush, kills, seed, server: kind, canary, keep, port }) {
     await server.end();
     log.close();
   }
+}
+
+/** A kill between two bursts shows little: waits a moment for one that has sends without an answer. */
+async function untilPending(producers) {
+  const limit = performance.now() + 100;
+  const pending = () => producers.some((producer) => producer.inFlight > 0);
+  while (!pending() && performance.now() < limit) await new Promise((resolve) => setImmediate(resolve));
+  return pending();
 }
 
 function digest(queues) {

@@ -34,11 +34,11 @@ export const KINDS = [
  * @param {object} log see readAuditLog
  * @param {object[]} queues see harvest
  * @param {{ progressMs: number }} options commits older than this before a kill must have survived it
- * @returns {{ counts: Record<string, number>, examples: Record<string, string[]>, duplicates: number, ok: boolean, stored: number }}
+ * @returns {{ counts: Record<string, number>, examples: Record<string, string[]>, duplicates: Record<string, number>, ok: boolean, stored: number }}
  */
 export function judge(log, queues, { progressMs }) {
   const found = new Findings();
-  let duplicates = 0;
+  const duplicates = { [ORDER_TOPIC]: 0, [DELAY_TOPIC]: 0, [RETRY_TOPIC]: 0 };
   let stored = 0;
   const present = new Map();
   const count = (topic, id) => {
@@ -80,7 +80,7 @@ export function judge(log, queues, { progressMs }) {
         found.add("misplaced", `${where}: ${record.id}`);
       }
       if (count(topic, record.id) > 0) {
-        duplicates++;
+        duplicates[topic]++;
         continue;
       }
       // Order is promised by the first appearance of each message that the server never refused.

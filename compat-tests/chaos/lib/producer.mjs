@@ -142,7 +142,7 @@ export class Producer {
       if (unit === undefined) continue;
       if (STORED.has(code)) {
         const first = Number(ext.queueOffset);
-        unit.messages.forEach(({ id }, i) => log.note(`A ${id} ${first + i}`));
+        for (const [i, { id }] of unit.messages.entries()) log.note(`A ${id} ${first + i}`);
         this.onAck(now);
       } else {
         for (const { id } of unit.messages) log.note(`R ${id} ${code}`);

@@ -78,7 +78,8 @@ export function binaryHeader(code, opaque, flag, ext) {
   }
   const ext_ = Buffer.concat(fields);
   const head = Buffer.alloc(21);
-  head.writeInt16BE(code, 0);
+  // Codes above a short are cut, as Java's cast does.
+  head.writeUInt16BE(code & 0xffff, 0);
   head[2] = JAVA;
   head.writeInt16BE(VERSION, 3);
   head.writeInt32BE(opaque, 5);
