@@ -30,6 +30,7 @@ interface StartFlags {
   store: string;
   namesrvPort?: string;
   listenPort?: string;
+  grpcPort?: string;
   configFile?: string;
   namesrvAddr?: string;
   bind?: string;
@@ -60,6 +61,7 @@ function skylark(): Command {
     .option("--store <dir>", "directory of the store", "./data")
     .option("--namesrv-port <port>", "port of the NameServer (default 9876)")
     .option("--listen-port <port>", "port of the broker (default 10911)")
+    .option("--grpc-port <port>", "port of the 5.x gRPC protocol (not part of this version yet)")
     .option("-c, --configFile <file>", "broker.conf, Java properties; flags win over it")
     .option("-n, --namesrvAddr <addresses>", "register with these NameServers instead of starting one")
     .option("--bind <address>", "address to listen on (default 127.0.0.1)")
@@ -92,6 +94,7 @@ async function start(flags: StartFlags): Promise<void> {
   const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
   const file = readConfig(flags.configFile);
   const bind = flags.bind ?? file.get("bindAddress") ?? "127.0.0.1";
+  if (flags.grpcPort !== undefined) log.warn("--grpc-port has no effect: this version has no gRPC protocol yet");
   const entries = new Map([["brokerName", "broker-a"], ["storePathRootDir", flags.store], ...file]);
   if (flags.listenPort !== undefined) entries.set("listenPort", flags.listenPort);
   if (flags.namesrvAddr !== undefined) entries.set("namesrvAddr", flags.namesrvAddr);
