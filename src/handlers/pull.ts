@@ -10,12 +10,12 @@ import { PULL_COMMIT_OFFSET, PULL_SUBSCRIPTION, PULL_SUSPEND } from "../message/
 import type { SubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
 import type { TopicConfig } from "../protocol/bodies/topicConfig.ts";
 import type { Caller, HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.ts";
+import { FAQ_HINT } from "../protocol/faq.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import { type PullReplyFields, PullRequest, writePullHead } from "../protocol/pullCodec.ts";
 import type { MessageStore } from "../store/messageStore.ts";
 import { Selection, type SelectionStatus } from "../store/selection.ts";
-import { FAQ_HINT } from "./faq.ts";
 import { type BrokerParts, refuse } from "./parts.ts";
 
 export type PullParts = Omit<BrokerParts, "store"> & { readonly store: MessageStore; readonly holds: PullHolds };

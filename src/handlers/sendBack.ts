@@ -2,6 +2,7 @@
  * A consumer could not process a message and sends it back (Apache: AbstractSendMessageProcessor.consumerSendMsgBack):
  * it returns through a delay level into the group's retry topic, or ends in the group's dead-letter topic.
  */
+
 import type { Buffer } from "node:buffer";
 import { isWriteable, TOPIC_UNIT_SUB } from "../broker/model.ts";
 import { dlqTopic, retryTopic } from "../broker/names.ts";
@@ -10,10 +11,10 @@ import { formatMessageId } from "../message/messageId.ts";
 import { Property } from "../message/properties.ts";
 import { PERM_READ, PERM_WRITE } from "../protocol/bodies/topicConfig.ts";
 import type { Call, Reply, Row } from "../protocol/dispatch.ts";
+import { FAQ_HINT, FAQ_HINT } from "../protocol/faq.ts";
 import { ConsumerSendMsgBackRequestHeader } from "../protocol/generated/headers.ts";
 import { MQVersion } from "../protocol/generated/versions.ts";
 import type { AppendResult, NewMessage, StoredMessage } from "../store/types.ts";
-import { FAQ_HINT } from "./faq.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
 type Parts = Pick<BrokerParts, "config" | "random" | "log" | "topics" | "groups" | "schedule" | "store">;

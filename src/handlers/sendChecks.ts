@@ -7,8 +7,8 @@ import { isWriteable, TOPIC_UNIT, TOPIC_UNIT_SUB } from "../broker/model.ts";
 import { isNotAllowedToSend, RETRY_PREFIX, topicNameProblem } from "../broker/names.ts";
 import { PERM_READ, PERM_WRITE, type TopicConfig } from "../protocol/bodies/topicConfig.ts";
 import type { Caller, Reply } from "../protocol/dispatch.ts";
+import { FAQ_HINT } from "../protocol/faq.ts";
 import type { SendRequest } from "../protocol/sendCodec.ts";
-import { FAQ_HINT } from "./faq.ts";
 import { type BrokerParts, refuse } from "./parts.ts";
 
 type Parts = Pick<BrokerParts, "config" | "topics">;

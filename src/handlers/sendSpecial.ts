@@ -9,11 +9,11 @@ import { MULTI_TAGS } from "../message/sysFlag.ts";
 import { newUniqueKey } from "../message/uniqueKey.ts";
 import { PERM_READ, PERM_WRITE, type TopicConfig } from "../protocol/bodies/topicConfig.ts";
 import type { HotCall, Reply } from "../protocol/dispatch.ts";
+import { FAQ_HINT } from "../protocol/faq.ts";
 import { MQVersion } from "../protocol/generated/versions.ts";
 import type { SendRequest } from "../protocol/sendCodec.ts";
 import type { NewMessage } from "../store/types.ts";
 import { appendReply } from "./appendReply.ts";
-import { FAQ_HINT } from "./faq.ts";
 import { refuse } from "./parts.ts";
 import type { Sender } from "./send.ts";
 

@@ -1,7 +1,9 @@
 /** Requests about topics: routes, lists, registration of one topic, deletion. */
+
 import { encodeTopicList } from "../protocol/bodies/topicList.ts";
 import { decodeTopicRouteData, encodeTopicRouteData, type TopicRouteData } from "../protocol/bodies/topicRoute.ts";
 import { type Call, type Reply, type Row, row } from "../protocol/dispatch.ts";
+import { FAQ_HINT } from "../protocol/faq.ts";
 import {
   DeleteTopicFromNamesrvRequestHeader,
   GetRouteInfoRequestHeader,
@@ -27,7 +29,6 @@ import {
 
 /** MixAll.ZONE_MODE: extension field of clients that want brokers of their own zone only. */
 const ZONE_MODE = "__ZONE_MODE";
-const FAQ = "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
 
 export function topicRows(context: NamesrvContext): Row[] {
   const { config, log, table } = context;
@@ -89,7 +90,7 @@ function routeInfo({ config, kv, table, rewriteFor }: NamesrvContext, call: Call
   const { topic, acceptStandardJsonOnly } = call.header;
   const route = routeOf(table, topic, config.supportActingMaster, rewriteFor(call.caller));
   if (route === undefined) {
-    const remark = `No topic route info in name server for the topic: ${topic ?? null}${FAQ}`;
+    const remark = `No topic route info in name server for the topic: ${topic ?? null}${FAQ_HINT}`;
     return { code: ResponseCode.TOPIC_NOT_EXIST, remark };
   }
   if (config.orderMessageEnable) route.orderTopicConf = kv.get(ORDER_TOPIC_CONFIG, topic);
