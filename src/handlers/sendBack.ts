@@ -11,7 +11,7 @@ import { formatMessageId } from "../message/messageId.ts";
 import { Property } from "../message/properties.ts";
 import { PERM_READ, PERM_WRITE } from "../protocol/bodies/topicConfig.ts";
 import type { Call, Reply, Row } from "../protocol/dispatch.ts";
-import { FAQ_HINT, FAQ_HINT } from "../protocol/faq.ts";
+import { FAQ_HINT } from "../protocol/faq.ts";
 import { ConsumerSendMsgBackRequestHeader } from "../protocol/generated/headers.ts";
 import { MQVersion } from "../protocol/generated/versions.ts";
 import type { AppendResult, NewMessage, StoredMessage } from "../store/types.ts";
