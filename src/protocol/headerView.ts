@@ -64,6 +64,18 @@ export class HeaderView {
     else throw new HeaderError(`serialization type ${serialization} is neither JSON (0) nor ROCKETMQ (1)`);
   }
 
+  /**
+   * Opaque of a header in `[start, end)` that {@link read} refused; undefined when its bytes do not tell. Java and Go put
+   * it behind extFields, so the reading stopped before it. Without it no request can be told of the refusal: an answer
+   * with a made-up opaque would end another request of the same client.
+   */
+  opaqueOfRefused(start: number, end: number): number | undefined {
+    if (this.serialization === SERIALIZE_ROCKETMQ) return end - start < 9 ? undefined : this.buf.readInt32BE(start + 5);
+    if (this.serialization !== SERIALIZE_JSON) return undefined;
+    const found = /(?<=[{,]\s*)"opaque"\s*:\s*(-?\d{1,10})\s*[,}]/.exec(this.buf.toString("latin1", start, end));
+    return found === null ? undefined : Number(found[1]) | 0;
+  }
+
   /** Index of extension field `name` (ASCII), or -1. The last one wins, as in a Java map. */
   find(name: string): number {
     const buf = this.buf;

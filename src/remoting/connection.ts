@@ -132,8 +132,11 @@ export class Connection implements Caller, ReplyOut, HotCall {
       view.read(buf, headerStart, headerStart + headerBytes, serialization);
     } catch (error) {
       if (!(error instanceof HeaderError)) throw error;
+      const opaque = view.opaqueOfRefused(headerStart, headerStart + headerBytes);
+      // Apache closes on every header that it cannot read; we only where no answer can be addressed.
+      if (opaque === undefined) throw new FrameError(error.message);
       this.#context.log.warn({ peer: this.address, reason: error.message }, "malformed header");
-      this.reply(view.opaque, serialization === 1 ? 1 : SERIALIZE_JSON, {
+      this.reply(opaque, serialization === 1 ? 1 : SERIALIZE_JSON, {
         code: SYSTEM_ERROR,
         remark: `malformed header: ${error.message}`,
       });
