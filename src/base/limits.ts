@@ -13,11 +13,11 @@ export const HEADER_BYTES_MAX = 1 * MIB;
 /** Extension fields in one header; the largest Apache header has 25, ACL and namespace add a handful. */
 export const HEADER_FIELDS_MAX = 256;
 /** A connection with this much unsent output is not read from until its peer drains it. */
-export const CONNECTION_OUT_HIGH_BYTES = 4 * MIB;
+export const CONNECTION_OUT_HIGH_BYTES = 1 * MIB;
 /** Reading resumes below this. */
-export const CONNECTION_OUT_LOW_BYTES = 1 * MIB;
-/** Requests of one connection that may wait for an answer; reading pauses above it. */
-export const CONNECTION_IN_FLIGHT_MAX = 65_536;
+export const CONNECTION_OUT_LOW_BYTES = 256 * KIB;
+/** Requests of one connection that may wait for a handler's answer (sends and pulls do not count); reading pauses above it. */
+export const CONNECTION_IN_FLIGHT_MAX = 256;
 /** An idle connection is closed after this (Apache: serverChannelMaxIdleTimeSeconds 120). */
 export const CONNECTION_IDLE_MS = 120_000;
 

@@ -71,6 +71,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
   slab: Buffer = NO_BODY;
   #current: Slab | undefined;
   readonly #filled: Slab[] = [];
+  /** Bytes of output that this turn has brought so far. */
+  #unsent = 0;
   /** Slabs whose bytes the socket may not have passed on yet. */
   readonly #lent: Slab[] = [];
   #isDirty = false;
@@ -108,8 +110,14 @@ export class Connection implements Caller, ReplyOut, HotCall {
 
   #data(chunk: Buffer): void {
     this.activeAt = this.#context.clock.monotonicMs();
+    this.#take(chunk);
+  }
+
+  /** Cuts a chunk into frames, or goes on with what pressure left uncut. */
+  #take(chunk: Buffer | undefined): void {
     try {
-      this.#splitter.push(chunk);
+      if (chunk === undefined) this.#splitter.resume();
+      else this.#splitter.push(chunk);
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       this.#context.log.warn({ peer: this.address, reason: error.message }, "malformed frame, connection closed");
@@ -147,6 +155,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
     this.bodyEnd = end;
     if ((view.flag & FLAG_RESPONSE) !== 0) this.#answered();
     else this.#request();
+    // A chunk holds hundreds of pulls, each of which may ask for a quarter of a MiB: not even one turn may take them all.
+    if (this.#pressed) this.#splitter.stop();
   }
 
   #request(): void {
@@ -231,7 +241,9 @@ export class Connection implements Caller, ReplyOut, HotCall {
   }
 
   commit(end: number): void {
-    (this.#current as Slab).used = end;
+    const current = this.#current as Slab;
+    this.#unsent += end - current.used;
+    current.used = end;
     this.#markDirty();
   }
 
@@ -252,6 +264,7 @@ export class Connection implements Caller, ReplyOut, HotCall {
   /** Hands this turn's output to the socket. */
   flush(): void {
     this.#isDirty = false;
+    this.#unsent = 0;
     const current = this.#current;
     this.#current = undefined;
     this.slab = NO_BODY;
@@ -299,19 +312,33 @@ export class Connection implements Caller, ReplyOut, HotCall {
 
   /** The peer does not take its answers: long-polling replies with bodies should wait. */
   get congested(): boolean {
-    return this.#socket.writableLength > CONNECTION_OUT_HIGH_BYTES;
+    return this.#unsent + this.#socket.writableLength > CONNECTION_OUT_HIGH_BYTES;
+  }
+
+  get #pressed(): boolean {
+    return this.#inFlight >= CONNECTION_IN_FLIGHT_MAX || this.congested;
   }
 
   #checkPressure(): void {
     if (this.#paused) {
-      if (this.#socket.writableLength < CONNECTION_OUT_LOW_BYTES && this.#inFlight < CONNECTION_IN_FLIGHT_MAX / 2) {
+      if (
+        this.#unsent + this.#socket.writableLength < CONNECTION_OUT_LOW_BYTES &&
+        this.#inFlight < CONNECTION_IN_FLIGHT_MAX / 2
+      ) {
         this.#paused = false;
-        this.#socket.resume();
+        // Not from within the output phase: what the frames bring belongs to the next turn.
+        this.#context.clock.endOfTurn(() => this.#goOn());
       }
-    } else if (this.congested || this.#inFlight >= CONNECTION_IN_FLIGHT_MAX) {
+    } else if (this.#pressed) {
       this.#paused = true;
       this.#socket.pause();
     }
+  }
+
+  #goOn(): void {
+    if (!this.open || this.#paused) return;
+    this.#take(undefined);
+    if (!this.#paused) this.#socket.resume();
   }
 
   #drained(): void {

@@ -15,6 +15,9 @@ export class FrameSplitter {
   readonly #onFrame: (buf: Buffer, start: number, end: number) => void;
   #gathered: Buffer | undefined;
   #have = 0;
+  #stopped = false;
+  /** Bytes that came while no frame was wanted. */
+  #rest: Buffer | undefined;
 
   /** @param onFrame called with the frame's range behind its length field; the bytes are the receiver's to change */
   constructor(onFrame: (buf: Buffer, start: number, end: number) => void) {
@@ -23,19 +26,38 @@ export class FrameSplitter {
 
   /** Takes the next chunk. @throws FrameError */
   push(chunk: Buffer): void {
+    if (this.#stopped) {
+      this.#rest = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+      return;
+    }
     let at = 0;
     if (this.#gathered !== undefined) {
       at = this.#gather(chunk);
       if (at < 0) return;
     }
     const end = chunk.length;
-    while (end - at >= 4) {
+    while (end - at >= 4 && !this.#stopped) {
       const length = frameLength(chunk, at);
       if (end - at - 4 < length) break;
       this.#onFrame(chunk, at + 4, at + 4 + length);
       at += 4 + length;
     }
-    if (at < end) this.#begin(chunk, at);
+    if (at === end) return;
+    if (this.#stopped) this.#rest = chunk.subarray(at);
+    else this.#begin(chunk, at);
+  }
+
+  /** Hands out no further frame, also none of the chunk that is being cut; to be called by `onFrame`. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Goes on where {@link stop} stopped. @throws FrameError */
+  resume(): void {
+    this.#stopped = false;
+    const rest = this.#rest;
+    this.#rest = undefined;
+    if (rest !== undefined) this.push(rest);
   }
 
   /** Bytes of an unfinished frame that are held. */
