@@ -5,7 +5,8 @@
 //
 // A frame is { bytes, kind, opaque?, answered, after, cuts? }:
 //   answered  "known": a reply with this opaque must come; "some": a reply with an unknown opaque must come; "free"
-//   after     "stays": the stream goes on behind it; "closes": the server must close; "stuck": the server waits for more
+//   after     "stays": the stream goes on behind it; "either": it is answered, or the connection closed;
+//             "closes": the server must close; "stuck": the server waits for more
 //   cuts      write it in pieces, cut at these offsets
 
 import { readFileSync } from "node:fs";
@@ -114,11 +115,11 @@ export class Grammar {
     this.#random = random;
   }
 
-  /** A frame behind which the stream stays in step. */
+  /** A frame behind which the stream is in step, if the server keeps the connection. */
   inStep() {
     const roll = this.#random.next();
-    if (roll < 0.66) return this.#grammar();
-    if (roll < 0.82) return this.#brokenHeader();
+    if (roll < 0.76) return this.#grammar();
+    if (roll < 0.84) return this.#brokenHeader();
     if (roll < 0.94) return this.#flipped();
     return this.#split();
   }
@@ -433,7 +434,7 @@ export class Grammar {
       () => random.bytes(random.int(60)),
     ])();
     const serialization = random.chance(0.9) ? 1 : random.pick([2, 3, 77, 127, 255]);
-    return { bytes: frameOf(serialization, broken), kind: "broken binary header", answered: "free", after: "stays" };
+    return { bytes: frameOf(serialization, broken), kind: "broken binary header", answered: "free", after: "either" };
   }
 
   /** A sound frame with flipped bits behind its length and header length. */
@@ -444,7 +445,7 @@ export class Grammar {
       const at = random.between(8, bytes.length - 1);
       if (at < bytes.length) bytes[at] ^= 1 << random.int(8);
     }
-    return { bytes, kind: "flipped bits", answered: "free", after: "stays" };
+    return { bytes, kind: "flipped bits", answered: "free", after: "either" };
   }
 
   /** A frame by the grammar, written in pieces: at every offset when it is short. */
