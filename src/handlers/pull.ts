@@ -215,9 +215,12 @@ export class Puller {
       .load(this.#selection, request.topic, request.queueId)
       .then(() => {
         if (!out.open) return;
-        // Asked for more at once than the client takes: a small answer, it asks again when it can.
-        if (out.congested) this.#write(pull, ResponseCode.PULL_RETRY_IMMEDIATELY, "CONGESTED", request.queueOffset);
-        else if (this.#answer(pull, maySuspend)) return;
+        if (out.congested) {
+          // Asked for more at once than the client takes: a small answer, it asks again when it can.
+          this.#write(pull, ResponseCode.PULL_RETRY_IMMEDIATELY, "CONGESTED", request.queueOffset);
+          return;
+        }
+        if (this.#answer(pull, maySuspend)) return;
         if (rounds > 0) this.#answerLater(pull, maySuspend, rounds - 1);
         else this.#write(pull, ResponseCode.PULL_RETRY_IMMEDIATELY, "MESSAGE_WAS_REMOVING", request.queueOffset);
       })
