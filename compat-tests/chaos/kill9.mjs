@@ -7,36 +7,30 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AuditLog, readAuditLog } from "./lib/auditLog.mjs";
-import { createTopic, RawClient } from "./lib/client.mjs";
-import { Consumer } from "./lib/consumer.mjs";
-import { harvest, settle } from "./lib/harvest.mjs";
-import { CANARIES, judge, uncaughtCanaries } from "./lib/judge.mjs";
-import { DELAY_QUEUES, DELAY_TOPIC, ORDER_QUEUES, ORDER_TOPIC } from "./lib/names.mjs";
+import { AuditLog } from "./lib/auditLog.mjs";
+import { conclude, createTopics, finishLoad, SMALL_FILES, startLoad } from "./lib/load.mjs";
 import { newSeed, percentile, readOptions } from "./lib/options.mjs";
-import { Producer } from "./lib/producer.mjs";
 import { seeded } from "./lib/random.mjs";
 import { serverOf } from "./lib/servers.mjs";
 
-const PRODUCERS = 4;
 const KILL_MS = [50, 2_000];
 /** Fewer acknowledgements per kill than this, and the run has shown nothing. */
 const ACKS_PER_KILL = 200;
 /** At least this share of the kills must have met a send without its answer. */
 const PENDING_SHARE = 0.5;
-const OFFSET_INTERVAL_MS = 500;
 /** A commit is on disk this long after its answer: the interval, and time for a busy machine to write the file. */
 const PROGRESS_MS = 2_000;
 /** Apache waits 10 s before it persists offsets for the first time. */
 const APACHE_PROGRESS_MS = 15_000;
 
-const SETTINGS = {
-  flushConsumerOffsetInterval: OFFSET_INTERVAL_MS,
-  // Small files, so that kills meet the rolling from one to the next.
-  mappedFileSizeCommitLog: 8 * 1024 * 1024,
-  mappedFileSizeConsumeQueue: 20 * 1000,
-  messageDelayLevel: "1s 2s 3s 4s 5s",
-  cleanFileForciblyEnable: false,
+export const KILL9_OPTIONS = {
+  kills: 50,
+  flush: "both",
+  seed: newSeed(),
+  server: "skylark",
+  canary: "",
+  keep: false,
+  port: 27000,
 };
 
 export async function kill9(options) {
@@ -49,57 +43,26 @@ export async function kill9(options) {
   return { passed: flushes.length - failed, failed };
 }
 
-async function run({ flush, kills, seed, server: kind, canary, keep, port }) {
+async function run({ flush, kills, seed, server: kind, canary, keep, port: namesrvPort }) {
   const random = seeded(seed);
   const dir = mkdtempSync(join(tmpdir(), "skylark-kill9-"));
   console.log(`== kill -9, ${kind}, ${flush}, ${kills} kills, seed ${seed}`);
-  const brokerPort = port + 10;
-  const server = serverOf(kind, {
-    dir,
-    namesrvPort: port,
-    brokerPort,
-    settings: { ...SETTINGS, flushDiskType: flush },
-  });
-  const file = join(dir, "audit.log");
-  const log = new AuditLog(file);
+  const port = namesrvPort + 10;
+  const settings = { ...SMALL_FILES, flushDiskType: flush };
+  const server = serverOf(kind, { dir, namesrvPort, brokerPort: port, settings });
+  const log = new AuditLog(join(dir, "audit.log"));
   const recoveries = [];
   let pendingKills = 0;
   const stamp = () => performance.now().toFixed(1);
-  const problems = [];
   try {
     await server.start();
     log.note(`U ${stamp()}`);
-    const admin = await RawClient.open({ port: brokerPort });
-    await createTopic(admin, ORDER_TOPIC, ORDER_QUEUES);
-    await createTopic(admin, DELAY_TOPIC, DELAY_QUEUES);
-    admin.destroy();
-    const producers = Array.from(
-      { length: PRODUCERS },
-      (_, number) =>
-        new Producer({
-          number,
-          port: brokerPort,
-          log,
-          random,
-          window: 16 << (number % 3),
-          perSecond: 1_500,
-          binary: number % 2 === 1,
-        }),
-    );
-    const consumers = [0, 1].map(
-      (parity) =>
-        new Consumer({
-          port: brokerPort,
-          queues: Array.from({ length: ORDER_QUEUES / 2 }, (_, i) => 2 * i + parity),
-          log,
-          random,
-          binary: parity === 1,
-        }),
-    );
+    await createTopics(port);
+    const load = startLoad({ port, log, random });
     const began = performance.now();
     for (let k = 0; k < kills; k++) {
       await sleep(random.between(KILL_MS[0], KILL_MS[1]) * (kind === "apache" ? 2 : 1));
-      if (await untilPending(producers)) pendingKills++;
+      if (await untilPending(load.producers)) pendingKills++;
       await server.kill9();
       log.note(`X ${stamp()}`);
       log.flush();
@@ -108,65 +71,23 @@ async function run({ flush, kills, seed, server: kind, canary, keep, port }) {
     }
     const seconds = (performance.now() - began) / 1000;
     await sleep(500);
-    for (const producer of producers) {
-      const left = await producer.finish(30_000);
-      if (left > 0) problems.push(`a producer still waits for ${left} answers 30 s after the last start`);
-    }
-    // Consumers read on to the end, then rest.
-    await sleep(1_000);
-    for (const consumer of consumers) {
-      await consumer.finish();
-      problems.push(...consumer.problems.slice(0, 5));
-    }
-    log.flush();
-    const readLog = () => readAuditLog(file);
-    const evidence = readLog();
-    const delayed = [...evidence.acked.keys()].filter((id) => id.startsWith("d.")).length;
-    const back = [...evidence.sentBack.values()].reduce((a, b) => a + b, 0);
-    await settle(brokerPort, delayed + back);
-    const queues = await harvest(brokerPort);
-
-    const exit = await server.stop();
-    if (exit !== 0) problems.push(`a SIGTERM ended the broker with ${exit}`);
-    await server.start();
-    const again = await harvest(brokerPort);
-    if (digest(again) !== digest(queues)) problems.push("after a clean stop and start the broker holds something else");
-    await server.stop();
-
-    const options = { progressMs: kind === "apache" ? APACHE_PROGRESS_MS : PROGRESS_MS };
-    if (canary !== "") {
-      if (!(canary in CANARIES)) throw new Error(`--canary is one of ${Object.keys(CANARIES).join(", ")}`);
-      CANARIES[canary].plant(evidence, queues);
-      console.log(`canary planted: ${canary}; this run must fail`);
-    }
-    const verdict = judge(evidence, queues, options);
-    const missed = uncaughtCanaries(readLog, again, options);
-    for (const name of missed) problems.push(`the audit did not catch the canary "${name}"`);
-    if (log.acks < kills * ACKS_PER_KILL)
+    const problems = await finishLoad(load);
+    console.log(
+      `${seconds.toFixed(1)} s, kills ${kills}, of them with sends pending ${pendingKills}; ` +
+        `start to ready ms: p50 ${percentile(recoveries, 0.5).toFixed(0)}, p99 ${percentile(recoveries, 0.99).toFixed(0)}; ` +
+        `consumed ${load.consumers.reduce((sum, c) => sum + c.read, 0)}`,
+    );
+    const progressMs = kind === "apache" ? APACHE_PROGRESS_MS : PROGRESS_MS;
+    const result = await conclude({ server, port, log, progressMs, canary });
+    problems.push(...result.problems);
+    if (log.acks < kills * ACKS_PER_KILL) {
       problems.push(`too little traffic: ${log.acks} acknowledgements for ${kills} kills`);
-    if (pendingKills < kills * PENDING_SHARE)
+    }
+    if (pendingKills < kills * PENDING_SHARE) {
       problems.push(`only ${pendingKills} of ${kills} kills met a pending send`);
-
-    console.log(`${seconds.toFixed(1)} s, kills ${kills}, of them with sends pending ${pendingKills}`);
-    console.log(
-      `sent ${log.sent}, acknowledged ${evidence.acked.size}, refused ${log.refused}, stored ${verdict.stored}, consumed ${consumers.reduce((s, c) => s + c.read, 0)}, ` +
-        `delayed ${delayed}, sent back ${back}; duplicates ${Object.entries(verdict.duplicates)
-          .map(([topic, n]) => `${topic} ${n}`)
-          .join(", ")}`,
-    );
-    console.log(
-      `start to ready ms: p50 ${percentile(recoveries, 0.5).toFixed(0)}, p99 ${percentile(recoveries, 0.99).toFixed(0)}`,
-    );
-    console.log(
-      Object.entries(verdict.counts)
-        .map(([name, n]) => `${name} ${n}`)
-        .join(", "),
-    );
-    for (const [name, examples] of Object.entries(verdict.examples))
-      for (const text of examples) console.log(`  ${name}: ${text}`);
+    }
     for (const problem of problems) console.log(`  problem: ${problem}`);
-    console.log(`canaries caught: ${Object.keys(CANARIES).length - missed.length} of ${Object.keys(CANARIES).length}`);
-    const ok = verdict.ok && problems.length === 0;
+    const ok = result.ok && problems.length === 0;
     console.log(ok ? "ok" : `FAILED; again with --seed ${seed}`);
     if (ok && !keep) rmSync(dir, { recursive: true, force: true });
     else console.log(`evidence in ${dir}`);
@@ -185,23 +106,7 @@ async function untilPending(producers) {
   return pending();
 }
 
-function digest(queues) {
-  return queues
-    .map((q) => `${q.topic}-${q.queueId}:${q.min}-${q.max}:${q.records.map((r) => `${r.id}/${r.crc}`).join()}`)
-    .join(";");
-}
-
-export const KILL9_OPTIONS = {
-  kills: 50,
-  flush: "both",
-  seed: newSeed(),
-  server: "skylark",
-  canary: "",
-  keep: false,
-  port: 27000,
-};
-
-if (import.meta.main ?? process.argv[1] === import.meta.filename) {
+if (process.argv[1] === import.meta.filename) {
   const { passed, failed } = await kill9(readOptions(KILL9_OPTIONS));
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed === 0 ? 0 : 1);

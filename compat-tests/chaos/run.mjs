@@ -1,0 +1,21 @@
+// `npm run chaos [-- kill9|disk] [options]`: without a name, both with what each option means to them.
+
+import { DISK_OPTIONS, disk } from "./disk.mjs";
+import { KILL9_OPTIONS, kill9 } from "./kill9.mjs";
+import { readOptions } from "./lib/options.mjs";
+
+const SCRIPTS = { kill9: [kill9, KILL9_OPTIONS], disk: [disk, DISK_OPTIONS] };
+
+const [first, ...rest] = process.argv.slice(2);
+const named = first in SCRIPTS;
+const args = named ? rest : process.argv.slice(2);
+const total = { passed: 0, failed: 0, skipped: 0 };
+const all = named ? undefined : readOptions({ ...DISK_OPTIONS, ...KILL9_OPTIONS }, args);
+for (const [name, [script, defaults]] of Object.entries(SCRIPTS)) {
+  if (named && name !== first) continue;
+  const options = all === undefined ? readOptions(defaults, args) : { ...all, port: defaults.port };
+  const counts = await script(options);
+  for (const key of Object.keys(total)) total[key] += counts[key] ?? 0;
+}
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exit(total.failed === 0 ? 0 : 1);
