@@ -25,15 +25,9 @@ function value(view: HeaderView, i: number, field: FieldSchema): string | number
       return view.valueText(i);
     case "boolean":
       return view.boolean(i);
-    case "int": {
-      const n = view.integer(i);
-      if (n < -2147483648 || n > 2147483647) throw new HeaderError(`field ${field.name}: ${n} is not a 32-bit integer`);
-      return n;
-    }
-    case "long": {
-      const n = view.integer(i);
-      // Long.MAX_VALUE is how clients and tools say "without limit"; no offset and no time comes near 2^53.
-      return Math.max(Number.MIN_SAFE_INTEGER, Math.min(n, Number.MAX_SAFE_INTEGER));
-    }
+    case "int":
+      return view.int(i);
+    case "long":
+      return view.long(i);
   }
 }

@@ -22,6 +22,8 @@ export const FLAG_ONEWAY = 0x2;
 
 export class HeaderError extends Error {}
 
+/** Integers of this many digits are exact in a double. */
+const EXACT_DIGITS = 15;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
@@ -78,16 +80,13 @@ export class HeaderView {
 
   /** Index of extension field `name` (ASCII), or -1. The last one wins, as in a Java map. */
   find(name: string): number {
-    const buf = this.buf;
-    const length = name.length;
-    for (let i = this.count - 1; i >= 0; i--) {
-      const at = this.keyStart[i];
-      if (this.keyEnd[i] - at !== length) continue;
-      let k = 0;
-      while (k < length && buf[at + k] === name.charCodeAt(k)) k++;
-      if (k === length) return i;
-    }
+    for (let i = this.count - 1; i >= 0; i--) if (this.isNamed(i, name)) return i;
     return -1;
+  }
+
+  /** Whether field `i` has this (ASCII) name. */
+  isNamed(i: number, name: string): boolean {
+    return sameText(this.buf, this.keyStart[i], this.keyEnd[i], name);
   }
 
   /** The text of extension field `name`, or undefined. */
@@ -104,7 +103,10 @@ export class HeaderView {
     return this.buf.toString("utf8", this.valueStart[i], this.valueEnd[i]);
   }
 
-  /** Value of field `i` as a decimal integer; throws {@link HeaderError} naming the field when it is not one. */
+  /**
+   * Value of field `i` as a decimal integer, beyond 2^53 the nearest double; throws {@link HeaderError} naming the field
+   * when it is not one.
+   */
   integer(i: number): number {
     const buf = this.buf;
     let at = this.valueStart[i];
@@ -112,13 +114,31 @@ export class HeaderView {
     const negative = buf[at] === 0x2d;
     if (negative || buf[at] === 0x2b) at++;
     if (at >= end || end - at > 19) this.#notInteger(i);
+    const long = end - at > EXACT_DIGITS;
     let value = 0;
     for (; at < end; at++) {
       const digit = buf[at] - 48;
       if (digit < 0 || digit > 9) this.#notInteger(i);
       value = value * 10 + digit;
     }
+    // Digit by digit would round more than once: a heartbeat's subVersion of 19 digits (Go) must equal a pull's.
+    if (long) return Number(this.valueText(i));
     return negative ? -value : value;
+  }
+
+  /** Value of field `i` as a Java int; throws {@link HeaderError} naming the field when it is not one. */
+  int(i: number): number {
+    const n = this.integer(i);
+    if (n < -2147483648 || n > 2147483647) {
+      throw new HeaderError(`field ${this.keyText(i)}: ${this.valueText(i)} is not a 32-bit integer`);
+    }
+    return n;
+  }
+
+  /** Value of field `i` as a Java long, clamped to the safe integers; throws {@link HeaderError} when it is none. */
+  long(i: number): number {
+    // Long.MAX_VALUE is how clients and tools say "without limit"; no offset and no time comes near 2^53.
+    return Math.max(Number.MIN_SAFE_INTEGER, Math.min(this.integer(i), Number.MAX_SAFE_INTEGER));
   }
 
   /** Value of field `i` as Java's Boolean.parseBoolean: "true" in any case. */

@@ -39,58 +39,58 @@ export class PullRequest {
     if (seen !== 0x1ff) throw new HeaderError(`the custom field <${missing(seen)}> is null`);
   }
 
-  /** Takes field `i`; returns its bit among the required ones. Names are told apart by length and first letter. */
+  /** Takes field `i`; returns its bit among the required ones. The length leaves at most two names to compare with. */
   #field(view: HeaderView, i: number): number {
-    const start = view.keyStart[i];
-    switch (view.keyEnd[i] - start) {
-      case 5: // topic, bname
-        if (view.buf[start] !== 0x74) return 0;
+    switch (view.keyEnd[i] - view.keyStart[i]) {
+      case 5:
+        if (!view.isNamed(i, "topic")) return 0;
         this.topic = names.get(view.buf, view.valueStart[i], view.valueEnd[i]);
         return 1;
-      case 7: // queueId, sysFlag
-        if (view.buf[start] === 0x71) {
-          this.queueId = view.integer(i);
+      case 7:
+        if (view.isNamed(i, "queueId")) {
+          this.queueId = view.int(i);
           return 2;
         }
-        if (view.buf[start] !== 0x73) return 0;
-        this.sysFlag = view.integer(i);
+        if (!view.isNamed(i, "sysFlag")) return 0;
+        this.sysFlag = view.int(i);
         return 4;
-      case 10: // maxMsgNums, subVersion
-        if (view.buf[start] === 0x6d) {
-          this.maxMsgNums = view.integer(i);
+      case 10:
+        if (view.isNamed(i, "maxMsgNums")) {
+          this.maxMsgNums = view.int(i);
           return 8;
         }
-        if (view.buf[start] !== 0x73) return 0;
+        if (!view.isNamed(i, "subVersion")) return 0;
+        // Only compared; Go's are nanoseconds, beyond 2^53.
         this.subVersion = view.integer(i);
         return 16;
-      case 11: // queueOffset, maxMsgBytes
-        if (view.buf[start] === 0x71) {
-          this.queueOffset = view.integer(i);
+      case 11:
+        if (view.isNamed(i, "queueOffset")) {
+          this.queueOffset = view.long(i);
           return 32;
         }
-        if (view.buf[start] === 0x6d) this.maxMsgBytes = view.integer(i);
+        if (view.isNamed(i, "maxMsgBytes")) this.maxMsgBytes = view.int(i);
         return 0;
-      case 12: // commitOffset, subscription
-        if (view.buf[start] === 0x63) {
-          this.commitOffset = view.integer(i);
+      case 12:
+        if (view.isNamed(i, "commitOffset")) {
+          this.commitOffset = view.long(i);
           return 64;
         }
-        if (view.buf[start] === 0x73) {
+        if (view.isNamed(i, "subscription")) {
           this.subscription = names.get(view.buf, view.valueStart[i], view.valueEnd[i]);
         }
         return 0;
-      case 13: // consumerGroup, (requestSource)
-        if (view.buf[start] !== 0x63) return 0;
+      case 13:
+        if (!view.isNamed(i, "consumerGroup")) return 0;
         this.group = names.get(view.buf, view.valueStart[i], view.valueEnd[i]);
         return 128;
-      case 14: // expressionType
-        if (view.buf[start] === 0x65) {
+      case 14:
+        if (view.isNamed(i, "expressionType")) {
           this.expressionType = names.get(view.buf, view.valueStart[i], view.valueEnd[i]);
         }
         return 0;
-      case 20: // suspendTimeoutMillis, (proxyFrowardClientId)
-        if (view.buf[start] !== 0x73) return 0;
-        this.suspendTimeoutMillis = view.integer(i);
+      case 20:
+        if (!view.isNamed(i, "suspendTimeoutMillis")) return 0;
+        this.suspendTimeoutMillis = view.long(i);
         return 256;
       default:
         return 0;

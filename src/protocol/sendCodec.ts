@@ -97,32 +97,32 @@ export class SendRequest {
         this.#defaultTopicField = i;
         break;
       case 3:
-        this.defaultTopicQueueNums = view.integer(i);
+        this.defaultTopicQueueNums = view.int(i);
         break;
       case 4:
-        this.queueId = view.integer(i);
+        this.queueId = view.int(i);
         break;
       case 5:
-        this.sysFlag = view.integer(i);
+        this.sysFlag = view.int(i);
         break;
       case 6:
-        this.bornTimestamp = view.integer(i);
+        this.bornTimestamp = view.long(i);
         break;
       case 7:
-        this.flag = view.integer(i);
+        this.flag = view.int(i);
         break;
       case 8:
         this.propertiesStart = view.valueStart[i];
         this.propertiesEnd = view.valueEnd[i];
         break;
       case 9:
-        this.reconsumeTimes = view.integer(i);
+        this.reconsumeTimes = view.int(i);
         break;
       case 10:
         this.unitMode = view.boolean(i);
         break;
       case 11:
-        this.maxReconsumeTimes = view.integer(i);
+        this.maxReconsumeTimes = view.int(i);
         break;
       case 12:
         this.batch = view.boolean(i);
