@@ -73,10 +73,10 @@ export async function finishLoad({ producers, consumers }) {
 
 /**
  * Compares what the broker holds with the outside log, before and after a clean stop and start; prints all of it.
- * @param {{ server: object, port: number, log: object, progressMs: number, canary?: string }} options
+ * @param {{ server: object, port: number, log: object, progressMs: number, canary?: string, selfTest?: boolean }} options
  * @returns {Promise<{ ok: boolean, problems: string[], verdict: object, evidence: object }>}
  */
-export async function conclude({ server, port, log, progressMs, canary = "" }) {
+export async function conclude({ server, port, log, progressMs, canary = "", selfTest = true }) {
   const problems = [];
   log.flush();
   const readLog = () => readAuditLog(log.file);
@@ -98,7 +98,8 @@ export async function conclude({ server, port, log, progressMs, canary = "" }) {
     console.log(`canary planted: ${canary}; this run must fail`);
   }
   const verdict = judge(evidence, queues, { progressMs });
-  const missed = uncaughtCanaries(readLog, again, { progressMs });
+  // Runs of a few messages have no evidence to plant every defect in.
+  const missed = selfTest ? uncaughtCanaries(readLog, again, { progressMs }) : [];
   for (const name of missed) problems.push(`the audit did not catch the canary "${name}"`);
   const duplicates = Object.entries(verdict.duplicates).map(([topic, n]) => `${topic} ${n}`);
   console.log(
@@ -114,7 +115,7 @@ export async function conclude({ server, port, log, progressMs, canary = "" }) {
     for (const text of examples) console.log(`  ${name}: ${text}`);
   }
   const planted = Object.keys(CANARIES).length;
-  console.log(`canaries caught: ${planted - missed.length} of ${planted}`);
+  if (selfTest) console.log(`canaries caught: ${planted - missed.length} of ${planted}`);
   return { ok: verdict.ok, problems, verdict, evidence };
 }
 
