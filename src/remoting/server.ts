@@ -83,7 +83,6 @@ export class RemotingServer {
     await new Promise<void>((resolve) => {
       const timer = this.#options.clock.after(GOODBYE_MS, () => {
         for (const connection of open) connection.destroy();
-        resolve();
       });
       let left = open.length;
       for (const connection of open) {
