@@ -5,6 +5,8 @@
 import { Buffer } from "node:buffer";
 
 export interface BlockSource {
+  /** Bytes below were removed; a block may begin there all the same. */
+  readonly firstOffset: number;
   /** Fills `buf[start, end)` from `offset`; may return fewer bytes. */
   readAsync(buf: Buffer, start: number, end: number, offset: number): Promise<number>;
 }
@@ -75,8 +77,11 @@ export class BlockCache {
     if (want <= 0) return;
     const buf = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.blockBytes);
     const drops = this.#drops;
-    const got = await from.readAsync(buf, 0, want, offset);
-    if (drops === this.#drops) this.#insert(source, index, { buf, validBytes: got });
+    const removed = Math.max(0, from.firstOffset - offset);
+    if (removed >= want) return;
+    buf.fill(0, 0, removed);
+    const got = await from.readAsync(buf, removed, want, offset + removed);
+    if (drops === this.#drops) this.#insert(source, index, { buf, validBytes: removed + got });
   }
 
   #insert(source: string, index: number, block: Block): void {

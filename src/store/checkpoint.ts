@@ -3,18 +3,22 @@
  *
  *      0  physicMsgTimestamp i64 | 8 logicsMsgTimestamp i64 | 16 indexMsgTimestamp i64      Apache's fields
  *     24  masterFlushedOffset i64 | 32 confirmPhyOffset i64 | 40 logicsPhysicalOffset i64
- *   2048  "SKYLARK1" | 2056 dispatchedLogOffset i64 | 2064 CRC-32 of [2048, 2064) u32        ours; Apache leaves it alone
+ *   2048  "SKYLARK1" | 2056 dispatchedLogOffset i64 | 2064 firstLogOffset i64 | 2072 queueUnits i64      ours; Apache
+ *   2080  queueFirstUnits i64 | 2088 indexEntries i64 | 2096 CRC-32 of [2048, 2096) u32                 leaves it alone
  *
  * Everything below `dispatchedLogOffset` is synced: log, queues and index. Apache measures by time, which a jumping
- * clock can mislead; its fields are kept so that it can open our store.
+ * clock can mislead; its fields are kept so that it can open our store. The sums say how much the derived files held,
+ * so that lost or cut ones are noticed and rebuilt. The file is replaced whole: half a checkpoint would be believed.
  */
 import { Buffer } from "node:buffer";
+import * as path from "node:path";
 import { crc32 } from "../base/crc32.ts";
 import { readInt64OrMinus1, writeInt64 } from "../base/int64.ts";
 import type { Disk } from "./disk.ts";
 
 const BYTES = 4096;
 const OURS_AT = 2048;
+const CRC_AT = 2096;
 const MARK = "SKYLARK1";
 
 export interface CheckpointState {
@@ -25,7 +29,21 @@ export interface CheckpointState {
   masterFlushedOffset: number;
   confirmOffset: number;
   /** Undefined when only Apache wrote the file. */
-  dispatchedLogOffset: number | undefined;
+  ours: DerivedState | undefined;
+}
+
+/** What the derived files hold. */
+export interface DerivedState {
+  /** Everything below is in them, and durable. */
+  dispatchedLogOffset: number;
+  /** Where the log began. */
+  firstLogOffset: number;
+  /** Sum of all queues' max offsets. */
+  queueUnits: number;
+  /** Sum of the first unit in each queue's files. */
+  queueFirstUnits: number;
+  /** Keys in the index files. */
+  indexEntries: number;
 }
 
 export class Checkpoint {
@@ -37,40 +55,61 @@ export class Checkpoint {
     this.#path = path;
   }
 
+  /** The last checkpoint; undefined when there is none that can be believed. */
   read(): CheckpointState | undefined {
     if (!this.#disk.exists(this.#path)) return undefined;
     const buf = Buffer.alloc(BYTES);
     this.#disk.readAll(this.#path).copy(buf);
-    const ours =
-      buf.toString("latin1", OURS_AT, OURS_AT + 8) === MARK &&
-      buf.readUInt32BE(OURS_AT + 16) === crc32(buf, OURS_AT, OURS_AT + 16);
-    return {
+    const state: CheckpointState = {
       logTimestamp: readInt64OrMinus1(buf, 0),
       queueTimestamp: readInt64OrMinus1(buf, 8),
       indexTimestamp: readInt64OrMinus1(buf, 16),
       masterFlushedOffset: readInt64OrMinus1(buf, 24),
       confirmOffset: readInt64OrMinus1(buf, 32),
-      dispatchedLogOffset: ours ? readInt64OrMinus1(buf, OURS_AT + 8) : undefined,
+      ours: undefined,
     };
+    if (buf.subarray(OURS_AT, CRC_AT + 4).every((byte) => byte === 0)) return state;
+    const whole =
+      buf.toString("latin1", OURS_AT, OURS_AT + 8) === MARK && buf.readUInt32BE(CRC_AT) === crc32(buf, OURS_AT, CRC_AT);
+    // Damage in our part: Apache's times may be damaged as well, and nothing protects them.
+    if (!whole) return undefined;
+    state.ours = {
+      dispatchedLogOffset: readInt64OrMinus1(buf, OURS_AT + 8),
+      firstLogOffset: readInt64OrMinus1(buf, OURS_AT + 16),
+      queueUnits: readInt64OrMinus1(buf, OURS_AT + 24),
+      queueFirstUnits: readInt64OrMinus1(buf, OURS_AT + 32),
+      indexEntries: readInt64OrMinus1(buf, OURS_AT + 40),
+    };
+    return state;
   }
 
-  async write(state: CheckpointState): Promise<void> {
+  /** Replaces the checkpoint; resolves when it is durable. */
+  async write(state: CheckpointState & { ours: DerivedState }): Promise<void> {
     const buf = Buffer.alloc(BYTES);
+    const { ours } = state;
     writeInt64(buf, state.logTimestamp, 0);
     writeInt64(buf, state.queueTimestamp, 8);
     writeInt64(buf, state.indexTimestamp, 16);
     writeInt64(buf, state.masterFlushedOffset, 24);
     writeInt64(buf, state.confirmOffset, 32);
-    writeInt64(buf, state.dispatchedLogOffset ?? 0, 40);
+    writeInt64(buf, ours.dispatchedLogOffset, 40);
     buf.write(MARK, OURS_AT, "latin1");
-    writeInt64(buf, state.dispatchedLogOffset ?? 0, OURS_AT + 8);
-    buf.writeUInt32BE(crc32(buf, OURS_AT, OURS_AT + 16), OURS_AT + 16);
-    const file = this.#disk.open(this.#path, { create: true });
+    writeInt64(buf, ours.dispatchedLogOffset, OURS_AT + 8);
+    writeInt64(buf, ours.firstLogOffset, OURS_AT + 16);
+    writeInt64(buf, ours.queueUnits, OURS_AT + 24);
+    writeInt64(buf, ours.queueFirstUnits, OURS_AT + 32);
+    writeInt64(buf, ours.indexEntries, OURS_AT + 40);
+    buf.writeUInt32BE(crc32(buf, OURS_AT, CRC_AT), CRC_AT);
+    const temporary = `${this.#path}.tmp`;
+    const file = this.#disk.open(temporary, { create: true });
     try {
+      file.truncate(0);
       file.write(buf, 0, BYTES, 0);
       await file.sync();
     } finally {
       file.close();
     }
+    this.#disk.rename(temporary, this.#path);
+    await this.#disk.syncDir(path.dirname(this.#path));
   }
 }

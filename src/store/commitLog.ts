@@ -12,6 +12,7 @@ import { writeInt32 } from "../base/int64.ts";
 import type { MessageDraft } from "../message/draft.ts";
 import { BLANK_BYTES, MAGIC_BLANK } from "../message/record.ts";
 import { BlockCache } from "./blockCache.ts";
+import type { DirNames } from "./dirNames.ts";
 import { LogTail } from "./logTail.ts";
 import type { Segments } from "./segments.ts";
 
@@ -26,6 +27,7 @@ const SOURCE = "log";
 
 export class CommitLog {
   readonly segments: Segments;
+  readonly #names: DirNames;
   readonly #blocks: BlockCache;
   readonly #tail: LogTail;
   /** Offset behind the last byte that a write call has taken. */
@@ -33,8 +35,10 @@ export class CommitLog {
   /** Offset of the next record. */
   end: number;
 
-  constructor(segments: Segments, end: number, limits: CommitLogLimits) {
+  /** @param names the names of the log's own files, and of nothing else */
+  constructor(segments: Segments, names: DirNames, end: number, limits: CommitLogLimits) {
     this.segments = segments;
+    this.#names = names;
     this.#blocks = new BlockCache(limits.blockBytes, limits.blocksMax);
     this.#tail = new LogTail(limits.tailChunkBytes, limits.tailChunks, end);
     this.written = end;
@@ -115,9 +119,18 @@ export class CommitLog {
     this.end = this.written;
   }
 
-  /** Resolves when all bytes below `to` are durable. */
-  sync(from: number, to: number): Promise<void> {
-    return this.segments.sync(from, to);
+  /**
+   * Removes what a write that failed may have left in the file: whole records could be among it, and they would come
+   * back after a crash although their senders were refused. Throws what the disk throws.
+   */
+  eraseUnwritten(): void {
+    this.segments.cutAt(this.written);
+  }
+
+  /** Resolves when all bytes in `[from, to)` are durable, and the names of the files that hold them. */
+  async sync(from: number, to: number): Promise<void> {
+    await this.segments.sync(from, to);
+    await this.#names.sync();
   }
 
   /** Whether `[offset, offset + bytes)` can be copied without waiting. */

@@ -17,6 +17,8 @@ import type { BlockCache } from "./blockCache.ts";
 import type { Segments } from "./segments.ts";
 
 export const UNIT_BYTES = 20;
+/** Size of a unit that stands for no message: Apache's pre-blank. */
+export const BLANK_SIZE = 0x7fffffff;
 
 export class ConsumeQueue {
   readonly topic: string;
@@ -38,12 +40,20 @@ export class ConsumeQueue {
   min = 0;
   /** Units below this are in the files. */
   persisted = 0;
+  /** Log offset of the newest unit's message; -1 without units. A later record with an old queue offset is a new life. */
+  lastLogOffset = -1;
+  /** The topic was deleted: messages still under way to this queue must not bring its files back. */
+  deleted = false;
   /** Waits in the table's list of queues to write. */
   dirty = false;
   /** Got units in this turn: its listeners are told at the end of the turn. */
   arrived = false;
   /** Rounds of writing without a new unit; an idle queue gives its memory back. */
   #idleRounds = 0;
+  /** Units below this are durable. */
+  #synced = 0;
+  /** The first file still lacks the blank units before the queue's first one. */
+  #blankFrom = -1;
 
   constructor(topic: string, queueId: number, segments: Segments, blocks: BlockCache) {
     this.topic = topic;
@@ -57,12 +67,13 @@ export class ConsumeQueue {
 
   /**
    * Finds the end of what the files hold, trusting only units that point below `trustedLogEnd`; later ones are zeroed,
-   * recovery dispatches them again.
+   * recovery dispatches them again. Infinity trusts all, as after a clean stop.
    * @returns repairs of the files, one sentence each
    */
   load(trustedLogEnd: number): string[] {
     const repairs = this.#segments.load();
-    let low = this.#segments.firstOffset / UNIT_BYTES;
+    const first = this.#segments.firstOffset / UNIT_BYTES;
+    let low = first;
     let high = this.#segments.endOffset / UNIT_BYTES;
     const unit = Buffer.alloc(UNIT_BYTES);
     // The pre-blank of a queue that did not begin at a file's start counts as below: its units have no real message.
@@ -71,10 +82,51 @@ export class ConsumeQueue {
       if (this.#isBelow(unit, middle, trustedLogEnd)) low = middle + 1;
       else high = middle;
     }
+    if (
+      low > first &&
+      this.#segments.read(unit, 0, UNIT_BYTES, (low - 1) * UNIT_BYTES) === UNIT_BYTES &&
+      isBlank(unit)
+    ) {
+      // Nothing but a pre-blank: the units behind it are not trusted, so neither is where the queue begins.
+      this.reset();
+      return repairs;
+    }
     this.#setEnd(low);
-    this.min = this.#segments.firstOffset / UNIT_BYTES;
-    if (this.#segments.count > 0) this.#segments.cutAt(low * UNIT_BYTES);
+    this.min = first;
+    this.lastLogOffset = low > first ? readInt64OrMinus1(unit, 0) : -1;
+    if (this.#segments.has(low * UNIT_BYTES) && (trustedLogEnd !== Number.POSITIVE_INFINITY || this.#holds(low))) {
+      this.#segments.cutAt(low * UNIT_BYTES);
+    }
     return repairs;
+  }
+
+  /** Whether anything stands at a unit's place. */
+  #holds(queueOffset: number): boolean {
+    const unit = Buffer.alloc(UNIT_BYTES);
+    this.#segments.read(unit, 0, UNIT_BYTES, queueOffset * UNIT_BYTES);
+    return unit.some((byte) => byte !== 0);
+  }
+
+  /** Whether files in the middle are missing. */
+  get incomplete(): boolean {
+    return this.#segments.incomplete;
+  }
+
+  /** First unit that the files hold or will hold: with {@link max} what a checkpoint notes to notice lost files. */
+  get firstFileUnit(): number {
+    if (this.#segments.count > 0) return this.#segments.firstOffset / UNIT_BYTES;
+    const perFile = this.#segments.fileBytes / UNIT_BYTES;
+    return this.persisted - (this.persisted % perFile);
+  }
+
+  /** Begins anew without a unit: for a rebuild from the log. */
+  reset(): void {
+    this.#segments.destroy();
+    this.#blocks.drop(this.#source);
+    this.#setEnd(0);
+    this.min = 0;
+    this.lastLogOffset = -1;
+    this.#blankFrom = -1;
   }
 
   #isBelow(unit: Buffer, queueOffset: number, logEnd: number): boolean {
@@ -87,6 +139,7 @@ export class ConsumeQueue {
     this.next = queueOffset;
     this.max = queueOffset;
     this.persisted = queueOffset;
+    this.#synced = queueOffset;
     this.#base = queueOffset;
     this.#units = undefined;
   }
@@ -101,10 +154,19 @@ export class ConsumeQueue {
 
   /** Begins an empty queue at `queueOffset`: its earlier messages were deleted or never came here. */
   startAt(queueOffset: number): void {
-    this.#segments.destroy();
-    this.#blocks.drop(this.#source);
+    this.reset();
     this.#setEnd(queueOffset);
     this.min = queueOffset;
+    const unitsPerFile = this.#segments.fileBytes / UNIT_BYTES;
+    this.#blankFrom = queueOffset - (queueOffset % unitsPerFile);
+  }
+
+  /**
+   * Lists places whose message the log no longer has, up to `queueOffset`: the queue's offsets stay dense and readers
+   * step over them, as over a pre-blank. They carry the damage's log offset, so that units stay in log order.
+   */
+  fillTo(queueOffset: number, logOffset: number): void {
+    while (this.max < queueOffset) this.push(logOffset, BLANK_SIZE, 0);
   }
 
   /** Forgets units that point at or behind `logEnd`: the log lost those messages. */
@@ -121,12 +183,14 @@ export class ConsumeQueue {
       this.#segments.cutAt(end * UNIT_BYTES);
       this.#blocks.drop(this.#source);
       this.#setEnd(end);
+      this.lastLogOffset = end > this.min ? readInt64OrMinus1(unit, 0) : -1;
     }
     return before - end;
   }
 
   /** Makes one granted message visible. Only memory is touched. */
   push(logOffset: number, bytes: number, tagsCode: number): void {
+    this.lastLogOffset = logOffset;
     let units = this.#units;
     if (units === undefined || (this.max - this.#base) * UNIT_BYTES === units.length) units = this.#makeRoom();
     const at = (this.max - this.#base) * UNIT_BYTES;
@@ -167,25 +231,20 @@ export class ConsumeQueue {
   /** Writes what only memory holds. Throws what the disk throws; nothing is lost then. */
   persist(): void {
     const units = this.#units;
-    if (units !== undefined && this.persisted < this.max) {
-      if (this.#segments.count === 0 && this.persisted > 0) this.#preBlank();
-      const from = (this.persisted - this.#base) * UNIT_BYTES;
-      const to = (this.max - this.#base) * UNIT_BYTES;
-      this.#segments.write(units, from, to, this.persisted * UNIT_BYTES);
-      this.persisted = this.max;
-    }
+    if (units === undefined || this.persisted >= this.max || this.deleted) return;
+    if (this.#blankFrom >= 0) this.#preBlank();
+    const from = (this.persisted - this.#base) * UNIT_BYTES;
+    const to = (this.max - this.#base) * UNIT_BYTES;
+    this.#segments.write(units, from, to, this.persisted * UNIT_BYTES);
+    this.persisted = this.max;
   }
 
   /** Fills the first file up to a queue's first unit as Apache does, so that Apache finds the unit behind it. */
   #preBlank(): void {
-    const fileBytes = this.#segments.fileBytes;
-    const at = this.persisted * UNIT_BYTES;
-    const fileStart = at - (at % fileBytes);
-    const blank = Buffer.alloc(at - fileStart);
-    for (let i = 0; i < blank.length; i += UNIT_BYTES) {
-      writeInt32(blank, 0x7fffffff, i + 8);
-    }
-    this.#segments.write(blank, 0, blank.length, fileStart);
+    const blank = Buffer.alloc((this.min - this.#blankFrom) * UNIT_BYTES);
+    for (let i = 0; i < blank.length; i += UNIT_BYTES) writeInt32(blank, BLANK_SIZE, i + 8);
+    this.#segments.write(blank, 0, blank.length, this.#blankFrom * UNIT_BYTES);
+    this.#blankFrom = -1;
   }
 
   /** Whether units are held in memory. */
@@ -201,11 +260,12 @@ export class ConsumeQueue {
     this.#base = this.max;
   }
 
-  sync(): Promise<void> {
-    return this.#segments.sync(
-      Math.max(0, (this.persisted - QUEUE_TAIL_UNITS_MAX * 8) * UNIT_BYTES),
-      this.max * UNIT_BYTES,
-    );
+  /** Makes what {@link persist} wrote durable (the files' names: DirNames). Rejects once; then never trust it again. */
+  async sync(): Promise<void> {
+    const to = this.persisted;
+    // One byte more: a file that was only cut has no unit behind the cut.
+    await this.#segments.sync(this.#synced * UNIT_BYTES, to * UNIT_BYTES + 1);
+    this.#synced = Math.max(this.#synced, to);
   }
 
   /**
@@ -263,14 +323,19 @@ export class ConsumeQueue {
       return readInt64OrMinus1(this.#units, (queueOffset - this.#base) * UNIT_BYTES);
     }
     if (this.#segments.read(unit, 0, UNIT_BYTES, queueOffset * UNIT_BYTES) < UNIT_BYTES) return -1;
-    // A pre-blank unit has offset 0 and the largest size.
-    return unit.readInt32BE(8) === 0x7fffffff ? -1 : readInt64OrMinus1(unit, 0);
+    return readInt64OrMinus1(unit, 0);
   }
 
   destroy(): void {
+    this.deleted = true;
     this.#segments.destroy();
     this.#blocks.drop(this.#source);
   }
+}
+
+/** A pre-blank unit as Apache writes it. */
+function isBlank(unit: Buffer): boolean {
+  return readInt64OrMinus1(unit, 0) === 0 && unit.readInt32BE(8) === BLANK_SIZE;
 }
 
 /** Position of the unit that the last {@link ConsumeQueue.unitBuffer} found: saves an object per unit on the pull path. */

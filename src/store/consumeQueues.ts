@@ -3,6 +3,7 @@ import * as path from "node:path";
 import { QUEUE_BLOCK_BYTES, QUEUE_BLOCKS_MAX } from "../base/limits.ts";
 import { BlockCache } from "./blockCache.ts";
 import { ConsumeQueue, UNIT_BYTES } from "./consumeQueue.ts";
+import type { DirNames } from "./dirNames.ts";
 import type { Disk } from "./disk.ts";
 import type { FileCache } from "./fileCache.ts";
 import { Segments } from "./segments.ts";
@@ -10,6 +11,7 @@ import { Segments } from "./segments.ts";
 export class ConsumeQueues {
   readonly #disk: Disk;
   readonly #cache: FileCache;
+  readonly #names: DirNames;
   readonly #dir: string;
   readonly #fileBytes: number;
   readonly #blocks = new BlockCache(QUEUE_BLOCK_BYTES, QUEUE_BLOCKS_MAX);
@@ -18,9 +20,10 @@ export class ConsumeQueues {
   /** Queues with units in memory, for giving memory back. */
   readonly #warm = new Set<ConsumeQueue>();
 
-  constructor(disk: Disk, cache: FileCache, dir: string, fileBytes: number) {
+  constructor(disk: Disk, cache: FileCache, names: DirNames, dir: string, fileBytes: number) {
     this.#disk = disk;
     this.#cache = cache;
+    this.#names = names;
     this.#dir = dir;
     this.#fileBytes = Math.ceil(fileBytes / UNIT_BYTES) * UNIT_BYTES;
   }
@@ -41,7 +44,7 @@ export class ConsumeQueues {
       queue = new ConsumeQueue(
         topic,
         queueId,
-        new Segments(this.#disk, this.#cache, dir, this.#fileBytes),
+        new Segments(this.#disk, this.#cache, this.#names, dir, this.#fileBytes),
         this.#blocks,
       );
       queues[queueId] = queue;
@@ -74,10 +77,32 @@ export class ConsumeQueues {
       const topicDir = path.join(this.#dir, topic);
       if (!this.#disk.isDirectory(topicDir)) continue;
       for (const name of this.#disk.list(topicDir)) {
-        if (/^\d+$/.test(name)) repairs.push(...this.getOrCreate(topic, Number(name)).load(trustedLogEnd));
+        if (!/^\d+$/.test(name)) continue;
+        repairs.push(...this.getOrCreate(topic, Number(name)).load(trustedLogEnd));
+        // The run before may have ended before it made the names durable.
+        if (trustedLogEnd !== Number.POSITIVE_INFINITY) this.#names.unknown(path.join(topicDir, name), this.#dir);
       }
     }
     return repairs;
+  }
+
+  /** Forgets all units of all queues: for a rebuild from the log. */
+  reset(): void {
+    for (const queue of this.all()) queue.reset();
+  }
+
+  /** Sum of the queues' max offsets. It only shrinks when a topic is deleted, or when files are lost. */
+  sumOfMax(): number {
+    let sum = 0;
+    for (const queue of this.all()) sum += queue.max;
+    return sum;
+  }
+
+  /** Sum of the first units in the queues' files. It only grows when retention removes files, or when files are lost. */
+  sumOfFirst(): number {
+    let sum = 0;
+    for (const queue of this.all()) sum += queue.firstFileUnit;
+    return sum;
   }
 
   /** Notes that a queue has units that its file does not. */
@@ -91,16 +116,16 @@ export class ConsumeQueues {
     return this.#dirty.length;
   }
 
-  /** Writes up to `max` dirty queues and returns them; throws what the disk throws, with the rest still dirty. */
-  persist(max: number): ConsumeQueue[] {
+  /** Writes up to `max` dirty queues, telling of each; throws what the disk throws, with the rest still dirty. */
+  persist(max: number, written: (queue: ConsumeQueue) => void): void {
     const batch = this.#dirty.slice(0, max);
     for (const queue of batch) {
       queue.persist();
       queue.dirty = false;
       this.#warm.add(queue);
       this.#dirty.shift();
+      written(queue);
     }
-    return batch;
   }
 
   /** One round of giving idle queues' memory back. */
@@ -122,5 +147,6 @@ export class ConsumeQueues {
       queue.destroy();
     }
     this.#disk.removeTree(path.join(this.#dir, topic));
+    this.#names.changed(this.#dir);
   }
 }

@@ -66,11 +66,8 @@ export class Flush {
   /** End of turn: writes what is pending, grants what may be granted. */
   commit(): void {
     if (this.#log.end !== this.#log.written) {
-      try {
-        this.#log.writeOut();
-      } catch (error) {
-        this.writeFailed(error as Error);
-      }
+      if (this.#gate.fatal) this.#takeBack(this.#gate.state().reason);
+      else this.#writeOut();
     }
     this.#writtenPosition = this.ring.tail;
     if (!this.#sync) this.#grant(this.#log.written);
@@ -80,9 +77,29 @@ export class Flush {
     }
   }
 
-  /** A write failed: takes back every append that is not in the file, newest first, with the reason as its answer. */
+  #writeOut(): void {
+    try {
+      this.#log.writeOut();
+    } catch (error) {
+      this.writeFailed(error as Error);
+    }
+  }
+
+  /** A write failed: takes back every append that is not in the file, with the reason as its answer. */
   writeFailed(error: Error): void {
-    const refusal = this.#gate.writeFailed(error);
+    this.#takeBack(this.#gate.writeFailed(error));
+    if (!this.#gate.fatal) {
+      try {
+        this.#log.eraseUnwritten();
+      } catch (eraseError) {
+        this.#gate.eraseFailed(eraseError as Error);
+      }
+    }
+    if (this.#gate.fatal) this.#fatal(error);
+  }
+
+  /** Refuses every append that is not in the file, newest first. */
+  #takeBack(refusal: string): void {
     const written = this.#log.written;
     const ring = this.ring;
     for (let position = ring.tail - 1; position >= ring.head; position--) {
@@ -94,7 +111,6 @@ export class Flush {
       this.#hooks.takenBack(pending);
     }
     this.#log.rollback();
-    if (this.#gate.fatal) this.#fatal(error);
   }
 
   /** Syncs everything written so far; joins a sync under way and follows it when more was written meanwhile. */

@@ -19,12 +19,15 @@ const ENTRY_BYTES = 20;
 const BUFFER_ENTRIES = 16_384;
 /** Reading entries back to rebuild the slots goes in pieces of this many. */
 const REBUILD_ENTRIES = 65_536;
+/** How far the end of a file may lie before its begin because somebody set the clock back. */
+const CLOCK_SLACK_MS = 366 * 24 * 3_600_000;
 
 export class IndexFile {
   readonly #file: DiskFile;
   readonly #slotCount: number;
   readonly #entryMax: number;
-  readonly #slots: Int32Array;
+  /** Undefined in a file that is complete: its slots are read where they lie. */
+  #slots: Int32Array | undefined;
   #slotsDirty = false;
   #buffer: Buffer | undefined;
   /** Number of the first entry in the buffer. */
@@ -36,12 +39,16 @@ export class IndexFile {
   #usedSlots = 0;
   /** Number that the next entry gets. */
   #count = 1;
+  /** Has bytes that no sync has covered. */
+  unsynced = false;
+  /** Being synced: must not be closed. */
+  #pins = 0;
+  #closed = false;
 
   constructor(file: DiskFile, slotCount: number, entryMax: number) {
     this.#file = file;
     this.#slotCount = slotCount;
     this.#entryMax = entryMax;
-    this.#slots = new Int32Array(slotCount);
   }
 
   static bytes(slotCount: number, entryMax: number): number {
@@ -61,10 +68,11 @@ export class IndexFile {
   }
 
   /**
-   * Reads an existing file, keeping entries that point below `logEnd`.
-   * @param clean the file was closed in order, its slots can be taken as they are
+   * Reads an existing file, keeping entries that point below `trustedLogEnd`.
+   * @param clean the broker stopped in order: the file is complete, its slots can be taken as they are
+   * @returns false when the header does not belong to the entries: the file must be built again
    */
-  load(logEnd: number, clean: boolean): void {
+  load(trustedLogEnd: number, clean: boolean): boolean {
     const header = Buffer.alloc(HEADER_BYTES);
     this.#file.read(header, 0, HEADER_BYTES, 0);
     this.beginTimestamp = readInt64OrMinus1(header, 0);
@@ -72,55 +80,64 @@ export class IndexFile {
     this.beginLogOffset = readInt64OrMinus1(header, 16);
     this.endLogOffset = readInt64OrMinus1(header, 24);
     this.#usedSlots = header.readInt32BE(32);
-    this.#count = Math.max(1, Math.min(header.readInt32BE(36), this.#entryMax));
-    if (clean && this.endLogOffset < logEnd && this.#count > 1) {
+    this.#count = Math.max(1, header.readInt32BE(36));
+    this.#bufferFirst = this.#count;
+    if (this.#count === 1) return true;
+    const first = Buffer.alloc(ENTRY_BYTES);
+    this.#file.read(first, 0, ENTRY_BYTES, this.#entryAt(1));
+    if (this.#count > this.#entryMax || readInt64OrMinus1(first, 4) !== this.beginLogOffset) return false;
+    if (this.beginTimestamp <= 0 || this.endTimestamp < this.beginTimestamp - CLOCK_SLACK_MS) return false;
+    // A file that was full below the checkpoint was completed and synced before the checkpoint was written.
+    if (!clean && !(this.full && this.endLogOffset < trustedLogEnd)) {
+      this.#rebuild(trustedLogEnd);
+    } else if (!this.full) {
+      this.#slots = new Int32Array(this.#slotCount);
       const slots = Buffer.from(this.#slots.buffer);
       this.#file.read(slots, 0, slots.length, HEADER_BYTES);
       slots.swap32();
-    } else {
-      this.#rebuild(logEnd);
     }
     this.#bufferFirst = this.#count;
+    return true;
   }
 
-  /** Links all entries again, stopping at the first that is empty or points behind the log. */
-  #rebuild(logEnd: number): void {
-    this.#slots.fill(0);
+  /**
+   * Links the entries that the header counts again, stopping at the first that is empty or points behind the trusted
+   * log, and zeroes what lies behind: entries of a life that a crash undid could be taken for this one's.
+   */
+  #rebuild(trustedLogEnd: number): void {
+    const slots = new Int32Array(this.#slotCount);
+    this.#slots = slots;
     this.#usedSlots = 0;
+    const counted = this.#count;
     const piece = Buffer.allocUnsafe(Math.min(REBUILD_ENTRIES, this.#entryMax) * ENTRY_BYTES);
     let number = 1;
     let lastOffset = -1;
-    scan: while (number < this.#entryMax) {
-      const want = Math.min(piece.length, (this.#entryMax - number) * ENTRY_BYTES);
+    scan: while (number < counted) {
+      const want = Math.min(piece.length, (counted - number) * ENTRY_BYTES);
       const got = this.#file.read(piece, 0, want, this.#entryAt(number));
       if (got < ENTRY_BYTES) break;
       for (let at = 0; at + ENTRY_BYTES <= got; at += ENTRY_BYTES) {
         const hash = piece.readInt32BE(at);
         const offset = readInt64OrMinus1(piece, at + 4);
-        const empty =
-          hash === 0 && offset === 0 && piece.readInt32BE(at + 12) === 0 && piece.readInt32BE(at + 16) === 0;
-        if (empty && this.#beyond(number)) break scan;
-        if (hash < 0 || offset < lastOffset || offset >= logEnd) break scan;
+        if (hash < 0 || offset < lastOffset || offset < 0 || offset >= trustedLogEnd) break scan;
         lastOffset = offset;
-        if (number === 1) this.beginLogOffset = offset;
-        this.endLogOffset = offset;
-        this.endTimestamp = this.beginTimestamp + piece.readInt32BE(at + 12) * 1000 + 999;
         const slot = hash % this.#slotCount;
-        if (this.#slots[slot] === 0) this.#usedSlots++;
-        if (piece.readInt32BE(at + 16) !== this.#slots[slot]) {
-          piece.writeInt32BE(this.#slots[slot], at + 16);
+        if (slots[slot] === 0) this.#usedSlots++;
+        if (piece.readInt32BE(at + 16) !== slots[slot]) {
+          piece.writeInt32BE(slots[slot], at + 16);
           this.#file.write(piece, at + 16, at + 20, this.#entryAt(number) + 16);
         }
-        this.#slots[slot] = number++;
+        this.endLogOffset = offset;
+        this.endTimestamp = this.beginTimestamp + piece.readInt32BE(at + 12) * 1000 + 999;
+        slots[slot] = number++;
       }
     }
     this.#count = number;
+    this.#file.truncate(this.#entryAt(number));
+    this.#file.truncate(IndexFile.bytes(this.#slotCount, this.#entryMax));
+    this.#writeHeader();
     this.#slotsDirty = true;
-  }
-
-  /** An all-zero entry is real only inside what the header counted (hash 0 of the log's very first message). */
-  #beyond(number: number): boolean {
-    return number >= this.#count;
+    this.unsynced = true;
   }
 
   /** Adds one key; the caller looked at {@link full}. */
@@ -136,6 +153,7 @@ export class IndexFile {
       this.#buffer = buffer;
     }
     if ((number - this.#bufferFirst) * ENTRY_BYTES === buffer.length) this.flush();
+    this.#slots ??= new Int32Array(this.#slotCount);
     const slot = keyHash % this.#slotCount;
     const previous = this.#slots[slot];
     const seconds = Math.floor((storeTimestamp - this.beginTimestamp) / 1000);
@@ -159,6 +177,7 @@ export class IndexFile {
     this.#file.write(this.#buffer, 0, bytes, this.#entryAt(this.#bufferFirst));
     this.#writeHeader();
     this.#bufferFirst = this.#count;
+    this.unsynced = true;
   }
 
   #writeHeader(): void {
@@ -175,27 +194,43 @@ export class IndexFile {
   /** Writes entries and slots: the file is then complete by itself, for Apache too. */
   writeAll(): void {
     this.flush();
-    if (!this.#slotsDirty) return;
+    if (!this.#slotsDirty || this.#slots === undefined) return;
     const slots = Buffer.from(Buffer.from(this.#slots.buffer));
     slots.swap32();
     this.#file.write(slots, 0, slots.length, HEADER_BYTES);
     this.#writeHeader();
     this.#slotsDirty = false;
+    this.unsynced = true;
+    if (!this.full) return;
+    this.#slots = undefined;
+    this.#buffer = undefined;
   }
 
-  sync(): Promise<void> {
-    return this.#file.sync();
+  /** Makes what was written durable. On a throw it counts as unsynced; but what failed once must not be believed. */
+  async sync(): Promise<void> {
+    this.unsynced = false;
+    this.#pins++;
+    try {
+      await this.#file.sync();
+    } catch (error) {
+      this.unsynced = true;
+      throw error;
+    } finally {
+      if (--this.#pins === 0 && this.#closed) this.#file.close();
+    }
   }
 
-  /** Gives back the memory of a file that gets no more entries. */
+  /** Closes the file, after the sync under way if there is one. */
   close(): void {
-    this.#file.close();
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#pins === 0) this.#file.close();
   }
 
   /** Log offsets of entries with this hash and a time in `[begin, end]` (to the second), newest first. */
   select(keyHash: number, begin: number, end: number, max: number, found: number[]): void {
     const entry = Buffer.alloc(ENTRY_BYTES);
-    let number = this.#slots[keyHash % this.#slotCount];
+    let number = this.#newestOf(keyHash % this.#slotCount);
     while (number > 0 && number < this.#count && found.length < max) {
       this.#readEntry(entry, number);
       const seconds = entry.readInt32BE(12);
@@ -209,6 +244,13 @@ export class IndexFile {
       if (previous >= number) return;
       number = previous;
     }
+  }
+
+  #newestOf(slot: number): number {
+    if (this.#slots !== undefined) return this.#slots[slot];
+    const bytes = Buffer.alloc(4);
+    this.#file.read(bytes, 0, 4, HEADER_BYTES + slot * 4);
+    return bytes.readInt32BE(0);
   }
 
   #readEntry(into: Buffer, number: number): void {

@@ -1,6 +1,6 @@
 /**
  * All IndexFiles of the store: keys staged at append, put when their message is granted, queried newest first
- * (Apache: IndexService). Derived data: on a full disk it pauses and is made up by recovery, it never holds up a send.
+ * (Apache: IndexService). Derived data: on a full disk its keys wait, it never holds up a send.
  */
 import * as path from "node:path";
 import { type Clock, localTimestamp } from "../base/clock.ts";
@@ -8,6 +8,7 @@ import { javaHashCode, javaHashUtf8 } from "../base/javaHash.ts";
 import type { Logger } from "../base/log.ts";
 import type { MessageDraft } from "../message/draft.ts";
 import type { PropertyScan } from "../message/propertyScan.ts";
+import type { DirNames } from "./dirNames.ts";
 import type { Disk } from "./disk.ts";
 import { IndexFile } from "./indexFile.ts";
 
@@ -15,6 +16,8 @@ const SPACE = 0x20;
 /** Index type of tag keys: `topic#T#tags` (MessageConst.INDEX_TAG_TYPE, new in 5.4). */
 const TAG_PREFIX = "T#";
 const NAME = /^\d{17}$/;
+/** Keys that wait for an index that cannot be written; more are dropped and the index is rebuilt at the next start. */
+const WAITING_MAX = 1 << 20;
 
 /** Apache's IndexFile.indexKeyHashMethod: |hash|, 0 for the one int without a positive twin. */
 export function keyHash(javaHash: number): number {
@@ -26,6 +29,7 @@ export class IndexService {
   readonly #disk: Disk;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #names: DirNames;
   readonly #dir: string;
   readonly #slotCount: number;
   readonly #entryMax: number;
@@ -36,38 +40,84 @@ export class IndexService {
   #times = new Float64Array(1024);
   #head = 0;
   #tail = 0;
+  /** Messages below this may be put. */
+  #granted = 0;
+  /** A file could not be written; keys wait until it can. */
   #failed = false;
+  /** Keys were dropped: the index lacks them until it is rebuilt. */
+  #lost = false;
 
-  constructor(disk: Disk, clock: Clock, log: Logger, dir: string, slotCount: number, entryMax: number) {
+  constructor(
+    disk: Disk,
+    clock: Clock,
+    log: Logger,
+    names: DirNames,
+    dir: string,
+    slotCount: number,
+    entryMax: number,
+  ) {
     this.#disk = disk;
     this.#clock = clock;
     this.#log = log;
+    this.#names = names;
     this.#dir = dir;
     this.#slotCount = slotCount;
     this.#entryMax = entryMax;
   }
 
-  /** Opens the files on disk. Files of another geometry or without usable entries are removed and built again. */
-  load(logEnd: number, clean: boolean): void {
+  /**
+   * Opens the files on disk, keeping entries below `trustedLogEnd`; Infinity trusts all, as after a clean stop.
+   * @returns `damaged`: why the whole index must be built again; `removed`: the newest file was unusable, which is fine
+   *   unless it held entries of before the checkpoint. "" for none.
+   */
+  load(trustedLogEnd: number): { damaged: string; removed: string } {
+    const clean = trustedLogEnd === Number.POSITIVE_INFINITY;
     const bytes = IndexFile.bytes(this.#slotCount, this.#entryMax);
     const names = this.#disk.list(this.#dir).filter((name) => NAME.test(name));
-    names.forEach((name, i) => {
+    if (!clean && names.length > 0) this.#names.unknown(this.#dir, this.#dir);
+    let removed = "";
+    for (const [i, name] of names.entries()) {
       const file = path.join(this.#dir, name);
-      if (this.#disk.sizeOf(file) !== bytes) {
-        this.#log.warn({ file }, "index file of another size removed; it is rebuilt as far as recovery reads the log");
-        this.#disk.remove(file);
-        return;
-      }
+      const newest = i === names.length - 1;
+      let bad = this.#disk.sizeOf(file) === bytes ? "" : `${file} has another size`;
       const index = new IndexFile(this.#disk.open(file), this.#slotCount, this.#entryMax);
-      // Every file but the newest was completed when it became full.
-      index.load(logEnd, clean || i < names.length - 1);
-      if (index.entryCount === 0) {
+      if (bad === "" && !index.load(trustedLogEnd, clean)) bad = `${file} is damaged`;
+      if (bad !== "" && (clean || !newest)) {
         index.close();
-        this.#disk.remove(file);
+        return { damaged: bad, removed };
+      }
+      if (bad !== "" || index.entryCount === 0) {
+        removed = bad;
+        this.#removeFile(index);
       } else {
         this.#files.push(index);
       }
-    });
+    }
+    return { damaged: "", removed };
+  }
+
+  /** Removes all files: the index is built again from the log. */
+  reset(): void {
+    for (const file of this.#files) file.close();
+    this.#files = [];
+    for (const name of this.#disk.list(this.#dir)) if (NAME.test(name)) this.#disk.remove(path.join(this.#dir, name));
+    this.#names.changed(this.#dir);
+  }
+
+  #removeFile(file: IndexFile): void {
+    file.close();
+    this.#disk.remove(file.path);
+    this.#names.changed(this.#dir);
+  }
+
+  /** Keys in all files. */
+  get entryCount(): number {
+    return this.#files.reduce((sum, file) => sum + file.entryCount, 0);
+  }
+
+  /** Whether every granted key is in a file: only then may a checkpoint say so. */
+  get complete(): boolean {
+    return !this.#failed && !this.#lost;
   }
 
   /** Log offset of the last message with an entry; messages up to it need no indexing. -1 without entries. */
@@ -140,11 +190,22 @@ export class IndexService {
 
   /** Puts the staged keys of messages below `logOffset`. */
   grant(logOffset: number): void {
+    this.#granted = logOffset;
+    if (!this.#failed) this.#putGranted();
+    else if (this.#tail - this.#head > WAITING_MAX) {
+      this.#log.error("too many keys wait for the index: they are found after a restart has built it again");
+      this.#head = this.#tail;
+      this.#lost = true;
+    }
+  }
+
+  #putGranted(): void {
     while (this.#head < this.#tail) {
       const at = this.#head & (this.#hashes.length - 1);
-      if (this.#offsets[at] >= logOffset) break;
-      this.#head++;
+      if (this.#offsets[at] >= this.#granted) break;
       this.#put(this.#hashes[at], this.#offsets[at], this.#times[at]);
+      if (this.#failed) return;
+      this.#head++;
     }
   }
 
@@ -156,45 +217,62 @@ export class IndexService {
         file = this.#create();
       }
       file.put(hash, logOffset, time);
-      this.#failed = false;
     } catch (error) {
-      if (!this.#failed)
-        this.#log.error({ err: error }, "index not written; keys of newer messages are found after a restart");
+      this.#log.error({ err: error }, "index not written; keys of newer messages wait until it can be");
       this.#failed = true;
     }
   }
 
   #create(): IndexFile {
-    this.#disk.mkdir(this.#dir);
-    let time = this.#clock.now();
-    let file = path.join(this.#dir, localTimestamp(time));
-    while (this.#disk.exists(file)) file = path.join(this.#dir, localTimestamp(++time));
+    this.#names.mkdir(this.#dir);
+    const file = path.join(this.#dir, this.#nextName());
     const opened = this.#disk.open(file, { create: true });
-    opened.truncate(IndexFile.bytes(this.#slotCount, this.#entryMax));
+    this.#names.changed(this.#dir);
+    try {
+      opened.truncate(IndexFile.bytes(this.#slotCount, this.#entryMax));
+    } catch (error) {
+      opened.close();
+      this.#disk.remove(file);
+      throw error;
+    }
     const index = new IndexFile(opened, this.#slotCount, this.#entryMax);
     this.#files.push(index);
     return index;
   }
 
+  /** The time, but never before the newest file's name: files are read in the order of their names. */
+  #nextName(): string {
+    const name = localTimestamp(this.#clock.now());
+    const newest = this.#files[this.#files.length - 1];
+    const last = newest === undefined ? "" : path.basename(newest.path);
+    return name > last ? name : String(BigInt(last) + 1n);
+  }
+
+  /** Writes what only memory holds; throws what the disk throws. Tries again what failed before. */
   flush(): void {
-    this.#files[this.#files.length - 1]?.flush();
-  }
-
-  async sync(): Promise<void> {
-    await this.#files[this.#files.length - 1]?.sync();
-  }
-
-  /** Completes the newest file and closes all. */
-  close(): void {
-    for (const file of this.#files) {
-      file.writeAll();
-      file.close();
+    if (this.#failed) {
+      this.#failed = false;
+      this.#putGranted();
     }
-    this.#files = [];
+    for (const file of this.#files) {
+      if (file.full) file.writeAll();
+      else file.flush();
+    }
   }
 
-  /** Closes the files as they are, without completing them: for a store that may not write any more. */
-  abandon(): void {
+  /** Completes all files: after this and a {@link sync} they need no recovery. */
+  writeAll(): void {
+    this.flush();
+    for (const file of this.#files) file.writeAll();
+  }
+
+  /** Makes what {@link flush} wrote durable (the files' names: DirNames). */
+  async sync(): Promise<void> {
+    for (const file of [...this.#files]) if (file.unsynced) await file.sync();
+  }
+
+  /** Closes the files as they are. */
+  close(): void {
     for (const file of this.#files) file.close();
     this.#files = [];
   }
@@ -202,9 +280,7 @@ export class IndexService {
   /** Removes files that only point below `logStart`. */
   trim(logStart: number): void {
     while (this.#files.length > 1 && this.#files[0].endLogOffset < logStart) {
-      const file = this.#files.shift() as IndexFile;
-      file.close();
-      this.#disk.remove(file.path);
+      this.#removeFile(this.#files.shift() as IndexFile);
     }
   }
 

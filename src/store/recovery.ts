@@ -8,9 +8,8 @@
  */
 import { Buffer } from "node:buffer";
 import type { Logger } from "../base/log.ts";
-import { BLANK_BYTES, RecordView } from "../message/record.ts";
+import { BLANK_BYTES, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, type RecordCheck, RecordView } from "../message/record.ts";
 import type { CheckpointState } from "./checkpoint.ts";
-import type { ConsumeQueues } from "./consumeQueues.ts";
 import type { Segments } from "./segments.ts";
 
 /** Window that the scan reads the log through; grows for a larger record. */
@@ -19,6 +18,14 @@ const WINDOW_BYTES = 4 * 1024 * 1024;
 const APACHE_CHECKPOINT_SLACK_MS = 3000;
 /** How many of the newest files Apache reads again after a clean stop. */
 const APACHE_CLEAN_FILES = 3;
+/** What a disk writes or loses as one. */
+const SECTOR_BYTES = 512;
+
+const SPACE = 0x20;
+const DOT = 0x2e;
+const SLASH = 0x2f;
+const BACKSLASH = 0x5c;
+const DELETE = 0x7f;
 
 export interface RecoveryResult {
   /** Where the next record goes. */
@@ -31,14 +38,11 @@ export interface RecoveryResult {
 
 export interface RecoveryInput {
   segments: Segments;
-  queues: ConsumeQueues;
   clean: boolean;
   checkpoint: CheckpointState | undefined;
   log: Logger;
   /** Gives a record that derived files may lack to them, in log order; the view is reused. */
   dispatch(view: RecordView): void;
-  /** Called before the scan with the offset from which every record will be shown. */
-  begin(scanFrom: number, trustedQueueEnd: number): void;
 }
 
 /** Where to begin reading, such that everything below is known good. */
@@ -46,7 +50,9 @@ export function scanStart(input: RecoveryInput): number {
   const { segments, clean, checkpoint } = input;
   const first = segments.firstOffset;
   if (segments.count === 0) return 0;
-  const ours = checkpoint?.dispatchedLogOffset;
+  const ours = checkpoint?.ours?.dispatchedLogOffset;
+  // Retention went past the checkpoint: all that is left came later.
+  if (ours !== undefined && ours < first && !clean) return first;
   const apache = clean ? cleanStart(segments) : abnormalStart(segments, checkpoint);
   if (ours === undefined || ours < first || ours > segments.endOffset) return apache;
   // After a clean Apache run our offset is old but still right; its own rule may lie later.
@@ -73,37 +79,20 @@ function abnormalStart(segments: Segments, checkpoint: CheckpointState | undefin
   return segments.firstOffset;
 }
 
-/** Reads the log from `from`, shows each good record, and finds the end. Cuts what lies behind the end. */
-export function scanLog(input: RecoveryInput, from: number, fenceDamage: boolean): RecoveryResult {
+/**
+ * Reads the log from `from`, shows each good record, and finds the end. Damage below `trusted` cannot be the trace of a
+ * crash: it is fenced to its record. At the first damage behind, the log ends, and what follows is cut.
+ */
+export function scanLog(input: RecoveryInput, from: number, trusted: number): RecoveryResult {
   const { segments, log } = input;
-  const view = new RecordView();
-  let window = Buffer.allocUnsafe(WINDOW_BYTES);
-  let windowAt = from;
-  let windowEnd = from;
+  const window = new Window(segments);
+  const { view } = window;
   let at = from;
   let lastTimestamp = 0;
   let dispatched = 0;
   while (segments.has(at)) {
     const fileEnd = at - (at % segments.fileBytes) + segments.fileBytes;
-    if (at + BLANK_BYTES > windowEnd && windowEnd < fileEnd) {
-      windowAt = at;
-      windowEnd = at + segments.read(window, 0, Math.min(window.length, fileEnd - at), at);
-    }
-    const end = Math.min(windowEnd, fileEnd) - windowAt;
-    let check = view.read(window, at - windowAt, end, true);
-    if (
-      check === "end" &&
-      view.totalBytes > end - (at - windowAt) &&
-      at + view.totalBytes <= fileEnd &&
-      windowEnd < fileEnd
-    ) {
-      // The record reaches beyond the window: read a window that begins with it.
-      if (view.totalBytes > window.length) window = Buffer.allocUnsafe(view.totalBytes);
-      windowAt = at;
-      windowEnd = at + segments.read(window, 0, Math.min(window.length, fileEnd - at), at);
-      check = view.read(window, 0, windowEnd - windowAt, true);
-    }
-    if (check === "record" && view.logOffset !== at) check = "damaged";
+    const check = window.read(at, at >= trusted);
     if (check === "record") {
       input.dispatch(view);
       dispatched++;
@@ -111,12 +100,10 @@ export function scanLog(input: RecoveryInput, from: number, fenceDamage: boolean
       at += view.totalBytes;
     } else if (check === "blank") {
       at = fileEnd;
-    } else if (check === "damaged" && fenceDamage && nextIsGood(segments, at, view.totalBytes)) {
-      log.error(
-        { logOffset: at, bytes: view.totalBytes },
-        "damaged record in the commit log: fenced, later records are kept",
-      );
-      at += view.totalBytes;
+    } else if (at < trusted) {
+      const next = window.findNext(at + 1, trusted);
+      log.error({ logOffset: at, bytes: next - at }, "damage in the commit log: fenced, later records are kept");
+      at = next;
     } else {
       if (check === "damaged") log.warn({ logOffset: at }, "the commit log ends in a damaged record; cut there");
       break;
@@ -126,16 +113,96 @@ export function scanLog(input: RecoveryInput, from: number, fenceDamage: boolean
   return { end: at, lastTimestamp, dispatched };
 }
 
-/** Whether a good record or the log's end follows a damaged one whose length can be believed. */
-function nextIsGood(segments: Segments, at: number, totalBytes: number): boolean {
-  const next = at + totalBytes;
-  if (totalBytes < BLANK_BYTES || !segments.has(next)) return false;
-  const head = Buffer.alloc(64);
-  const got = segments.read(head, 0, head.length, next);
-  if (got < 48) return false;
-  const view = new RecordView();
-  const check = view.read(head, 0, got, false);
-  if (check === "blank") return true;
-  // The header alone tells: a record knows its own log offset.
-  return view.totalBytes > 0 && head.readUInt32BE(28) * 4294967296 + head.readUInt32BE(32) === next;
+/** A piece of the log in memory, moved along by {@link Window.read}. */
+class Window {
+  readonly view = new RecordView();
+  readonly #segments: Segments;
+  #buf = Buffer.allocUnsafe(WINDOW_BYTES);
+  #at = 0;
+  #end = 0;
+
+  constructor(segments: Segments) {
+    this.#segments = segments;
+  }
+
+  /** What stands at a log offset; `strict` also looks for the traces of a torn write. */
+  read(at: number, strict: boolean): RecordCheck {
+    const { fileBytes } = this.#segments;
+    const fileEnd = at - (at % fileBytes) + fileBytes;
+    if (at < this.#at || (at + BLANK_BYTES > this.#end && this.#end < fileEnd)) this.#load(at, fileEnd);
+    const { view } = this;
+    let check = view.read(this.#buf, at - this.#at, Math.min(this.#end, fileEnd) - this.#at, true);
+    if (check === "end" && this.#end < fileEnd && this.#at < at) {
+      // It may reach beyond the window.
+      this.#load(at, fileEnd);
+      check = view.read(this.#buf, 0, this.#end - at, true);
+    }
+    if (
+      check === "end" &&
+      this.#end < fileEnd &&
+      view.totalBytes > this.#buf.length &&
+      at + view.totalBytes <= fileEnd
+    ) {
+      this.#buf = Buffer.allocUnsafe(view.totalBytes);
+      this.#load(at, fileEnd);
+      check = view.read(this.#buf, 0, this.#end - at, true);
+    }
+    if (check === "blank") return at + view.totalBytes === fileEnd ? "blank" : "damaged";
+    if (check !== "record") return check;
+    return view.logOffset === at && isPlausible(view) && !(strict && isTorn(view, at)) ? "record" : "damaged";
+  }
+
+  #load(at: number, fileEnd: number): void {
+    this.#at = at;
+    this.#end = at + this.#segments.read(this.#buf, 0, Math.min(this.#buf.length, fileEnd - at), at);
+  }
+
+  /** The next place below `limit` where a record or a blank stands that knows its own place; `limit` when there is none. */
+  findNext(from: number, limit: number): number {
+    const { fileBytes } = this.#segments;
+    for (let at = from; at < limit; at++) {
+      const fileEnd = at - (at % fileBytes) + fileBytes;
+      if (at < this.#at || (at + BLANK_BYTES > this.#end && this.#end < fileEnd)) this.#load(at, fileEnd);
+      if (at + BLANK_BYTES > fileEnd) {
+        at = fileEnd - 1;
+        continue;
+      }
+      const magic = this.#buf.readInt32BE(at - this.#at + 4);
+      if (magic !== MAGIC_V1 && magic !== MAGIC_V2 && magic !== MAGIC_BLANK) continue;
+      const check = this.read(at, false);
+      if (check === "record" || check === "blank") return at;
+    }
+    return limit;
+  }
+}
+
+/** Whether the fields that no checksum covers can be a writer's; the topic becomes a directory's name. */
+function isPlausible(view: RecordView): boolean {
+  if (view.queueId < 0 || view.queueOffset < 0 || view.topicBytes === 0) return false;
+  const { buf, topicAt, topicBytes } = view;
+  for (let i = topicAt; i < topicAt + topicBytes; i++) {
+    const c = buf[i];
+    if (c <= SPACE || c >= DELETE || c === SLASH || c === BACKSLASH) return false;
+  }
+  return buf[topicAt] !== DOT;
+}
+
+/**
+ * Whether a sector of the record's uncovered end (topic and properties) never reached the disk. New bytes of a log file
+ * were zeros before: a lost sector is all zeros, a write that stopped early leaves a zero as the last byte.
+ */
+function isTorn(view: RecordView, at: number): boolean {
+  const { buf } = view;
+  const stop = view.at + view.totalBytes;
+  if (view.propertiesBytes > 0 && buf[stop - 1] === 0) return true;
+  let start = view.topicAt;
+  while (start < stop) {
+    const sectorEnd = Math.min(stop, start + SECTOR_BYTES - ((at + start - view.at) % SECTOR_BYTES));
+    let i = start;
+    while (i < sectorEnd && buf[i] === 0) i++;
+    // The two bytes of an empty properties' length may stand alone in a sector.
+    if (i === sectorEnd && start < stop - (view.propertiesBytes === 0 ? 2 : 0)) return true;
+    start = sectorEnd;
+  }
+  return false;
 }

@@ -6,6 +6,7 @@
  */
 import type { Buffer } from "node:buffer";
 import * as path from "node:path";
+import type { DirNames } from "./dirNames.ts";
 import type { Disk } from "./disk.ts";
 import type { FileCache } from "./fileCache.ts";
 
@@ -14,16 +15,20 @@ const NAME = /^\d{20}$/;
 export class Segments {
   readonly dir: string;
   readonly fileBytes: number;
+  /** {@link load} met a hole between the files. */
+  incomplete = false;
   readonly #disk: Disk;
   readonly #cache: FileCache;
+  readonly #names: DirNames;
   /** First offsets of the files, ascending, without a hole between them. */
   #starts: number[] = [];
   #madeDir = false;
-  #newNames = false;
 
-  constructor(disk: Disk, cache: FileCache, dir: string, fileBytes: number) {
+  /** @param names where new and removed files are noted; whoever owns it decides when names become durable */
+  constructor(disk: Disk, cache: FileCache, names: DirNames, dir: string, fileBytes: number) {
     this.#disk = disk;
     this.#cache = cache;
+    this.#names = names;
     this.dir = dir;
     this.fileBytes = fileBytes;
   }
@@ -36,6 +41,7 @@ export class Segments {
   load(): string[] {
     const repairs: string[] = [];
     let starts: number[] = [];
+    this.incomplete = false;
     for (const name of this.#disk.list(this.dir)) {
       if (!NAME.test(name)) continue;
       const start = Number(name);
@@ -53,6 +59,7 @@ export class Segments {
       }
       if (starts.length > 0 && start !== starts[starts.length - 1] + this.fileBytes) {
         repairs.push(`${this.dir}: nothing between ${starts[starts.length - 1] + this.fileBytes} and ${start}`);
+        this.incomplete = true;
         starts = [];
       }
       starts.push(start);
@@ -94,9 +101,10 @@ export class Segments {
     if (this.#starts.length > 0 && start < this.endOffset) return;
     if (this.#starts.length > 0 && start > this.endOffset) this.extendTo(start - this.fileBytes);
     if (!this.#madeDir) {
-      this.#disk.mkdir(this.dir);
+      this.#names.mkdir(this.dir);
       this.#madeDir = true;
     }
+    this.#names.changed(this.dir);
     const file = this.#disk.open(this.fileOf(start), { create: true });
     try {
       file.truncate(this.fileBytes);
@@ -104,7 +112,6 @@ export class Segments {
       file.close();
     }
     this.#starts.push(start);
-    this.#newNames = true;
   }
 
   /** Writes bytes at `offset`, over file borders if need be; makes missing files at the end. */
@@ -152,15 +159,12 @@ export class Segments {
     return at - start;
   }
 
-  /** Makes bytes `[from, to)` durable, and the names of new files. */
+  /** Makes bytes `[from, to)` durable; names are made so by {@link DirNames.sync}. */
   async sync(from: number, to: number): Promise<void> {
-    if (this.#newNames) {
-      this.#newNames = false;
-      await this.#disk.syncDir(this.dir);
-      await this.#disk.syncDir(path.dirname(this.dir));
-    }
     for (const start of [...this.#starts]) {
-      if (start + this.fileBytes <= from || start >= to || start < this.firstOffset) continue;
+      if (start + this.fileBytes <= from || start >= to) continue;
+      // Removed while an earlier file was synced.
+      if (!this.#starts.includes(start)) continue;
       await this.#cache.use(this.fileOf(start), (file) => file.sync());
     }
   }
@@ -171,6 +175,7 @@ export class Segments {
     const file = this.fileOf(this.#starts[0]);
     this.#cache.forget(file);
     this.#disk.remove(file);
+    this.#names.changed(this.dir);
     this.#starts.shift();
     return true;
   }
@@ -181,11 +186,11 @@ export class Segments {
       const file = this.fileOf(this.#starts.pop() as number);
       this.#cache.forget(file);
       this.#disk.remove(file);
+      this.#names.changed(this.dir);
     }
     if (!this.has(offset)) return;
-    const inFile = offset % this.fileBytes;
     const file = this.#cache.get(this.fileOf(offset));
-    file.truncate(inFile);
+    file.truncate(offset % this.fileBytes);
     file.truncate(this.fileBytes);
   }
 
@@ -195,5 +200,6 @@ export class Segments {
     this.#starts = [];
     this.#madeDir = false;
     this.#disk.removeTree(this.dir);
+    this.#names.changed(path.dirname(this.dir));
   }
 }

@@ -17,6 +17,7 @@ export class WriteGate {
   #full: Writability | undefined;
   #watermark: Writability | undefined;
   #dead: Writability | undefined;
+  #shut: Writability | undefined;
   #state: Writability = OPEN;
 
   state(): Writability {
@@ -48,6 +49,12 @@ export class WriteGate {
     return this.#update().reason;
   }
 
+  /** What a failed write left in the log could not be removed. */
+  eraseFailed(error: Error): void {
+    this.#dead ??= refuse(`cutting the commit log failed (${error.message}); the store is read-only until a restart`);
+    this.#update();
+  }
+
   /** A sync rejected: what it covered may be gone from the cache, and a second try would lie. */
   syncFailed(error: Error): string {
     this.#dead ??= refuse(`syncing the commit log failed (${error.message}); the store is read-only until a restart`);
@@ -65,13 +72,14 @@ export class WriteGate {
     this.#update();
   }
 
+  /** Refuses new messages; those already taken can still be written and synced. */
   shutDown(): void {
-    this.#dead ??= refuse("the message store has been shut down");
+    this.#shut ??= refuse("the message store has been shut down");
     this.#update();
   }
 
   #update(): Writability {
-    this.#state = this.#dead ?? this.#full ?? this.#watermark ?? OPEN;
+    this.#state = this.#dead ?? this.#shut ?? this.#full ?? this.#watermark ?? OPEN;
     return this.#state;
   }
 }
