@@ -102,7 +102,9 @@ async function lane(kind, port) {
   let server;
   let serverKey;
   for (const [setupName, setup] of Object.entries(SETUPS)) {
-    const names = scenarioNames.filter((name) => SCENARIOS[name].setup === setupName);
+    const names = scenarioNames
+      .filter((name) => SCENARIOS[name].setup === setupName)
+      .sort((a, b) => Number(SCENARIOS[b].slow ?? false) - Number(SCENARIOS[a].slow ?? false));
     const users = clients.filter((client) => names.some((name) => client.offered.includes(name)));
     if (users.length === 0) continue;
     // Apache is always two processes, so two setups that differ in layout only can share a server.

@@ -8,9 +8,11 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"sort"
 	"strconv"
 	"sync"
@@ -46,6 +48,7 @@ func all() map[string]scenario {
 		"namespace":            namespace,
 		"ordered-selector":     orderedSelector,
 		"ordered-suspend":      orderedSuspend,
+		"ordered-lock-expiry":  orderedLockExpiry,
 		"retry-properties":     retryProperties,
 		"retry-to-dlq":         retryToDlq,
 		"retry-delay-level":    retryDelayLevel,
@@ -72,7 +75,7 @@ type result struct {
 }
 
 func main() {
-	rlog.SetLogLevel("error")
+	rlog.SetLogLevel(cmp.Or(os.Getenv("COMPAT_GO_LOG"), "error"))
 	scenarios := all()
 	var namesrv, broker, run string
 	parallel, timeout := 1, 120
@@ -155,6 +158,8 @@ func one(c *ctx, body scenario, limit time.Duration) (outcome result) {
 	case outcome.Detail = <-failure:
 	case <-time.After(limit):
 		outcome.Detail = fmt.Sprintf("not finished after %v", limit)
+		stacks := make([]byte, 1<<20)
+		fmt.Fprintf(os.Stderr, "%s was not finished:\n%s\n", c.scenario, stacks[:runtime.Stack(stacks, true)])
 	}
 	outcome.Ok = outcome.Detail == ""
 	outcome.Ms = time.Since(start).Milliseconds()

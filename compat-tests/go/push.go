@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	rocketmq "github.com/apache/rocketmq-client-go/v2"
 	"github.com/apache/rocketmq-client-go/v2/consumer"
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 	"github.com/apache/rocketmq-client-go/v2/producer"
@@ -218,48 +219,78 @@ func namespace(c *ctx) {
 	c.drain("NS1%"+plain, 10)
 }
 
-func orderedSelector(c *ctx) {
-	topic := c.topic("t", 4)
-	p := c.producer(producer.WithQueueSelector(producer.NewHashQueueSelector()))
-	var mutex sync.Mutex
-	byKey := map[string][]string{}
-	work := []int{0, 0}
-	var members []*member
-	for i := range work {
-		m := c.started(c.group("c"), topic, "*", func(_ context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
-			mutex.Lock()
-			defer mutex.Unlock()
-			for _, got := range messages {
-				key, number, _ := strings.Cut(string(got.Body), ":")
-				byKey[key] = append(byKey[key], number)
-				work[i]++
-			}
-			return consumer.ConsumeSuccess, nil
-		}, consumer.WithConsumerOrder(true))
-		members = append(members, m)
-	}
-	await(45*time.Second, "two queues for each member", func() bool { return members[0].holds(topic) == 2 && members[1].holds(topic) == 2 })
-	time.Sleep(2 * time.Second)
-	for i := 0; i < 40; i++ {
-		for key := 0; key < 8; key++ {
+// An orderedMember keeps the numbers of each key in the order they came.
+type orderedMember struct {
+	*member
+	mutex sync.Mutex
+	byKey map[string][]string
+	count int
+}
+
+func (c *ctx) ordered(topic string) *orderedMember {
+	o := &orderedMember{byKey: map[string][]string{}}
+	o.member = c.started(c.group("c"), topic, "*", func(_ context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+		o.mutex.Lock()
+		defer o.mutex.Unlock()
+		for _, got := range messages {
+			key, number, _ := strings.Cut(string(got.Body), ":")
+			o.byKey[key] = append(o.byKey[key], number)
+			o.count++
+		}
+		return consumer.ConsumeSuccess, nil
+	}, consumer.WithConsumerOrder(true))
+	return o
+}
+
+func (o *orderedMember) received() int {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	return o.count
+}
+
+func sendByKey(p rocketmq.Producer, topic string, keys, from, to int) {
+	for i := from; i < to; i++ {
+		for key := 0; key < keys; key++ {
 			send(p, message(topic, fmt.Sprintf("%d:%d", key, i)).WithShardingKey(fmt.Sprint("key", key)))
 		}
 	}
-	await(60*time.Second, "320 messages", func() bool {
-		mutex.Lock()
-		defer mutex.Unlock()
-		return work[0]+work[1] >= 320
-	})
-	mutex.Lock()
-	defer mutex.Unlock()
+}
+
+func orderedSelector(c *ctx) {
+	topic := c.topic("t", 4)
+	p := c.producer(producer.WithQueueSelector(producer.NewHashQueueSelector()))
+	o := c.ordered(topic)
+	await(20*time.Second, "four queues", func() bool { return o.holds(topic) == 4 })
+	sendByKey(p, topic, 8, 0, 40)
+	await(30*time.Second, "320 messages", func() bool { return o.received() >= 320 })
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
 	var want []string
 	for i := 0; i < 40; i++ {
 		want = append(want, fmt.Sprint(i))
 	}
-	eq(8, len(byKey), "keys")
-	for key, got := range byKey {
+	eq(8, len(o.byKey), "keys")
+	for key, got := range o.byKey {
 		eq(want, got, "order of key "+key)
 	}
+}
+
+// orderedLockExpiry: this client does not unlock a queue that is taken from it, so the newcomer's share stands still until the broker lets
+// the lock expire, 60 s after the last renewal, and the newcomer tries again.
+func orderedLockExpiry(c *ctx) {
+	topic := c.topic("t", 4)
+	p := c.producer(producer.WithQueueSelector(producer.NewHashQueueSelector()))
+	first := c.ordered(topic)
+	sendByKey(p, topic, 8, 0, 1)
+	await(20*time.Second, "8 messages", func() bool { return first.received() == 8 })
+	second := c.ordered(topic)
+	await(20*time.Second, "two queues for each member", func() bool { return first.holds(topic) == 2 && second.holds(topic) == 2 })
+	start := time.Now()
+	time.Sleep(time.Second)
+	sendByKey(p, topic, 8, 1, 5)
+	await(100*time.Second, "the newcomer's messages", func() bool { return first.received()+second.received() >= 40 })
+	that(second.received() > 0, "the newcomer got nothing")
+	between(35_000, 95_000, time.Since(start).Milliseconds(), "ms until the locks had expired")
 }
 
 func orderedSuspend(c *ctx) {

@@ -1,7 +1,8 @@
-// Every scenario: what it is about, the setup it needs, whether it belongs to the short form, and why it may waver. The clients implement
+// Every scenario: what it is about, the setup it needs, whether it belongs to the short form, whether it
+// is slow (and so starts first), and why it may waver. The clients implement
 // them by name; a client that does not offer one has an empty cell in the table.
 
-/** @type {Record<string, { about: string, setup: "standard" | "faults" | "strict", short?: boolean, wavers?: string }>} */
+/** @type {Record<string, { about: string, setup: "standard" | "faults" | "strict", short?: boolean, slow?: boolean, wavers?: string }>} */
 export const SCENARIOS = {
   "send-sync": { about: "sync send: every field of the result, dense offsets", setup: "standard", short: true },
   "send-async": { about: "200 asynchronous sends, each called back once", setup: "standard" },
@@ -27,7 +28,7 @@ export const SCENARIOS = {
   "push-broadcast": { about: "broadcasting: every member gets everything", setup: "standard" },
   tags: { about: "tag expressions, and two tags with one hash", setup: "standard", short: true },
   "push-batches": { about: "pull batch and listener batch sizes", setup: "standard" },
-  "push-suspend": { about: "suspend and resume a consumer", setup: "standard" },
+  "push-suspend": { about: "suspend and resume a consumer", setup: "standard", slow: true },
   "push-latency": { about: "a held pull is answered by the arrival", setup: "standard", wavers: "measures time" },
   "consume-from-where": { about: "where a new group starts", setup: "standard" },
   "offset-persistence": { about: "a group goes on where it stopped", setup: "standard" },
@@ -36,6 +37,7 @@ export const SCENARIOS = {
   unit: { about: "unit mode: topic flags and client ids", setup: "standard" },
   "ordered-selector": { about: "selector and ordered listener: order per key", setup: "standard", short: true },
   "ordered-takeover": { about: "order holds when a member leaves", setup: "standard" },
+  "ordered-lock-expiry": { about: "a lock nobody gives back expires after 60 s", setup: "standard", slow: true },
   "ordered-suspend": { about: "a suspended message holds up its queue", setup: "standard" },
   "ordered-max-reconsume": { about: "an ordered message is given up after its tries", setup: "standard" },
   "retry-properties": { about: "what a retried message looks like, twice", setup: "standard" },

@@ -8,7 +8,16 @@ import { Child, own } from "./child.mjs";
  * @returns {Promise<Map<string, { ok: boolean, detail: string, ms: number, facts: Record<string, string> }>>} by scenario; each name has one.
  */
 export async function runClient({ client, server, names, parallel, runId, logDir }) {
-  const args = ["--namesrv", server.namesrvAddr, "--broker", server.brokerAddr, "--run", runId, "--parallel", `${parallel}`];
+  const args = [
+    "--namesrv",
+    server.namesrvAddr,
+    "--broker",
+    server.brokerAddr,
+    "--run",
+    runId,
+    "--parallel",
+    `${parallel}`,
+  ];
   const child = own(
     new Child(client.id, client.command, [...client.args, ...args, ...names], {
       log: join(logDir, `${client.id}-${server.kind}.log`),

@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import { Child, own } from "./child.mjs";
 import { brokerProperties, writeProperties } from "./config.mjs";
 
-const BIN = fileURLToPath(new URL("../../bin/", import.meta.url));
+/** The built checkout under test: this one, unless SKYLARK_ROOT names another. */
+const BIN = join(process.env.SKYLARK_ROOT ?? fileURLToPath(new URL("../../", import.meta.url)), "bin");
 const READY_NAMESRV = /^The Name Server boot success/;
 const READY_BROKER = /^The broker\[.*\] boot success/;
 const START_LIMIT_MS = 30_000;
