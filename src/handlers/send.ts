@@ -107,7 +107,8 @@ export class Sender {
     }
     const scan = this.#scan;
     scan.scan(call.buf, request.propertiesStart, request.propertiesEnd);
-    if (scan.special || scan.uniqueStart < 0 || request.topic.startsWith(RETRY_PREFIX)) {
+    const unnamed = scan.uniqueStart < 0 || scan.uniqueStart === scan.uniqueEnd;
+    if (scan.special || unnamed || request.topic.startsWith(RETRY_PREFIX)) {
       this.#special(call, request, checked);
       return;
     }

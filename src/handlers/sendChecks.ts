@@ -17,7 +17,12 @@ type Parts = Pick<BrokerParts, "config" | "topics">;
 export function checkSend(parts: Parts, request: SendRequest, caller: Caller): TopicConfig | Reply {
   const { topic } = request;
   const known = parts.topics.get(topic);
-  if (known !== undefined && request.queueId < known.writeQueueNums && isWriteable(parts.config.brokerPermission)) {
+  if (
+    known !== undefined &&
+    request.queueId < known.writeQueueNums &&
+    known.writeQueueNums > 0 &&
+    isWriteable(parts.config.brokerPermission)
+  ) {
     return isNotAllowedToSend(topic) ? notAllowed(topic) : known;
   }
   return checkSlowly(parts, request, caller, known);
@@ -46,6 +51,10 @@ function checkSlowly(
       "INVALID_PARAMETER",
       `request queueId[${request.queueId}] is illegal, topic ${topic} has ${queues} queues Producer: ${caller.address}`,
     );
+  }
+  if (request.queueId < 0 && config.writeQueueNums <= 0) {
+    // Apache divides by zero here, which its client sees as SYSTEM_ERROR, too.
+    return refuse("SYSTEM_ERROR", `topic ${topic} has no queue to choose from: its writeQueueNums is 0`);
   }
   return config;
 }

@@ -1,0 +1,251 @@
+/**
+ * A whole broker without sockets: every row of the table, the real store on a disk in memory, a clock that tests drive.
+ * Requests go in as frames, answers come out as frames, so codecs and handlers are tested as they work together.
+ */
+import { Buffer } from "node:buffer";
+import { hostBytes } from "../base/host.ts";
+import { silentLogger } from "../base/log.ts";
+import { seededRandom } from "../base/random.ts";
+import { Turn } from "../base/turn.ts";
+import { Clients } from "../broker/clients.ts";
+import { Counters } from "../broker/counters.ts";
+import { Groups } from "../broker/groups.ts";
+import { Offsets } from "../broker/offsets.ts";
+import { PullHolds } from "../broker/pullHolds.ts";
+import { QueueLocks } from "../broker/queueLocks.ts";
+import { Rates } from "../broker/rates.ts";
+import { Registration } from "../broker/registration.ts";
+import { Schedule } from "../broker/schedule.ts";
+import { Topics } from "../broker/topics.ts";
+import { loadBrokerConfig } from "../config/index.ts";
+import { brokerRows, type TableParts } from "../handlers/table.ts";
+import { RecordView } from "../message/record.ts";
+import type { HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.ts";
+import { encodeFrame, type Fields } from "../protocol/frameWriter.ts";
+import { RequestCode } from "../protocol/generated/requestCodes.ts";
+import { HeaderView } from "../protocol/headerView.ts";
+import { MessageStore } from "../store/messageStore.ts";
+import { MetadataFile } from "../store/metadataFile.ts";
+import { answerOf, FakeCaller } from "./fakeCaller.ts";
+import { FakeClock } from "./fakeClock.ts";
+import { SimDisk } from "./simDisk.ts";
+
+const ROOT = "/store";
+
+export interface WireReply {
+  code: number;
+  opaque: number;
+  remark: string | undefined;
+  serialization: number;
+  fields: Record<string, string>;
+  body: Buffer;
+}
+
+export interface WireOptions {
+  body?: Buffer | string;
+  flag?: number;
+  serialization?: number;
+  version?: number;
+}
+
+/** One client's connection. */
+export class WireClient implements ReplyOut {
+  readonly caller: FakeCaller;
+  readonly replies: WireReply[] = [];
+  congested = false;
+  slab: Buffer = Buffer.alloc(0);
+  readonly #broker: WireBroker;
+  readonly #attachments = new Map<string, object>();
+  #opaque = 100;
+
+  constructor(broker: WireBroker, address?: string) {
+    this.#broker = broker;
+    this.caller = new FakeCaller(address);
+  }
+
+  get open(): boolean {
+    return this.caller.open;
+  }
+
+  /** Hands a request of a hot code to its row, as the dispatcher would; nothing is awaited. Returns its opaque. */
+  send(name: keyof typeof RequestCode, fields: Fields, options: WireOptions = {}): number {
+    const opaque = this.#opaque++;
+    const { flag = 0, serialization = 0, version, body } = options;
+    const code = RequestCode[name];
+    const frame = encodeFrame({ code, flag, opaque, serialization, fields }, body);
+    const view = new HeaderView();
+    const headerEnd = 8 + frame.readUIntBE(5, 3);
+    view.read(frame, 8, headerEnd, serialization);
+    if (version !== undefined) view.version = version;
+    const row = this.#broker.rows.get(code);
+    if (row?.hot === undefined) throw new Error(`${name} has no hot row`);
+    const call: HotCall = {
+      view,
+      buf: frame,
+      bodyStart: headerEnd,
+      bodyEnd: frame.length,
+      caller: this.caller,
+      out: this,
+      attachments: this.#attachments,
+    };
+    try {
+      row.hot(call);
+    } finally {
+      // The frame's buffer belongs to the connection again: who kept a part of it without a copy is found out.
+      this.#broker.clock.endOfTurn(() => frame.fill(0x23));
+    }
+    return opaque;
+  }
+
+  /** Sends and waits until the answer is there. */
+  async ask(name: keyof typeof RequestCode, fields: Fields, options: WireOptions = {}): Promise<WireReply> {
+    const opaque = this.send(name, fields, options);
+    for (let i = 0; i < 200; i++) {
+      await this.#broker.clock.settle();
+      const reply = this.answerTo(opaque);
+      if (reply !== undefined) return reply;
+    }
+    throw new Error(`${name} was not answered`);
+  }
+
+  /** The answer to a request, if it has come. */
+  answerTo(opaque: number): WireReply | undefined {
+    return this.replies.find((reply) => reply.opaque === opaque);
+  }
+
+  // ---- ReplyOut ----
+
+  reserve(bytes: number): number {
+    this.slab = Buffer.alloc(bytes + 11, 0x7e);
+    return 11;
+  }
+
+  commit(end: number): void {
+    this.#take(this.slab.subarray(11, end));
+  }
+
+  reply(opaque: number, serialization: number, reply: Reply): void {
+    const { code, remark, header, body } = reply;
+    this.#take(encodeFrame({ code, flag: 1, opaque, serialization, remark, fields: header }, body));
+  }
+
+  #take(bytes: Buffer): void {
+    const frame = Buffer.from(bytes);
+    if (frame.readInt32BE(0) !== frame.length - 4) throw new Error("the frame's length is wrong");
+    const headerEnd = 8 + frame.readUIntBE(5, 3);
+    const view = new HeaderView();
+    view.read(frame, 8, headerEnd, frame[4]);
+    if (view.flag !== 1) throw new Error(`an answer with flag ${view.flag}`);
+    const fields: Record<string, string> = {};
+    for (let i = 0; i < view.count; i++) fields[view.keyText(i)] = view.valueText(i);
+    const { code, opaque, remark, serialization } = view;
+    this.replies.push({ code, opaque, remark, serialization, fields, body: frame.subarray(headerEnd) });
+  }
+}
+
+export interface WireBroker extends Omit<TableParts, "clock"> {
+  readonly clock: FakeClock;
+  readonly disk: SimDisk;
+  readonly rows: ReadonlyMap<number, Row>;
+  /** A new connection. */
+  client(address?: string): WireClient;
+  close(): Promise<void>;
+}
+
+/** A started broker with these options of broker.conf, on a disk that is new unless given. */
+export async function wireBroker(options: Record<string, string> = {}, disk = new SimDisk()): Promise<WireBroker> {
+  const clock = new FakeClock();
+  disk.now = () => clock.now();
+  const log = silentLogger();
+  const turn = new Turn(clock);
+  const given = {
+    brokerName: "broker-a",
+    storePathRootDir: ROOT,
+    mappedFileSizeCommitLog: String(64 << 20),
+    ...options,
+  };
+  const { config } = loadBrokerConfig(new Map(Object.entries(given)));
+  const file = (name: string) => new MetadataFile(disk, `${ROOT}/config/${name}`);
+  let schedule: Schedule | undefined;
+  const counters = new Counters(clock);
+  const store = new MessageStore({
+    disk,
+    clock,
+    turn,
+    log,
+    options: { ...config, storePathCommitLog: `${ROOT}/commitlog`, diskMaxUsedSpaceRatio: 75 },
+    storeHost: hostBytes("127.0.0.1", 10911),
+    counters,
+    deliverTime: (level, time) => schedule?.levels.deliverTime(level, time) ?? time,
+  });
+  disk.mkdir(`${ROOT}/config`);
+  const topics = new Topics(config, file("topics.json"), clock, log);
+  const offsets = new Offsets(config, file("consumerOffset.json"), clock, log);
+  schedule = new Schedule(config, store, file("delayOffset.json"), clock, log);
+  const address = () => "127.0.0.1:10911";
+  const nobody = async () => answerOf({});
+  const parts: TableParts = {
+    config,
+    configFile: undefined,
+    clock,
+    random: seededRandom(1),
+    log,
+    store,
+    storeOps: store,
+    counters,
+    topics,
+    groups: new Groups(config, file("subscriptionGroup.json"), clock, log),
+    offsets,
+    clients: new Clients(config, clock, log),
+    locks: new QueueLocks(clock, log),
+    holds: new PullHolds(clock),
+    schedule,
+    registration: new Registration(config, topics, nobody, address, address, clock, log),
+    rates: new Rates(store, offsets, clock),
+    address,
+  };
+  const rows = new Map(brokerRows(parts).map((row) => [row.code, row]));
+  await finish(clock, store.start());
+  parts.holds.start();
+  schedule.start();
+  const broker: WireBroker = {
+    ...parts,
+    clock,
+    disk,
+    rows,
+    client: (from) => new WireClient(broker, from),
+    async close() {
+      parts.holds.stop();
+      await finish(clock, schedule.stop());
+      await finish(clock, store.close());
+    },
+  };
+  return broker;
+}
+
+/** Runs something that waits for turns to end. */
+async function finish<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
+  let done = false;
+  const result = work.finally(() => {
+    done = true;
+  });
+  result.catch(() => {});
+  while (!done) await clock.settle();
+  return result;
+}
+
+/** The records in a pull's body, one after the other. */
+export function recordsOf(
+  body: Buffer,
+): { topic: string; queueId: number; queueOffset: number; logOffset: number; text: string }[] {
+  const records = [];
+  for (let at = 0; at < body.length; ) {
+    const view = new RecordView();
+    const check = view.read(body, at, body.length, true);
+    if (check !== "record") throw new Error(`no record at ${at} of a pull's body: ${check}`);
+    const { queueId, queueOffset, logOffset } = view;
+    records.push({ topic: view.topic(), queueId, queueOffset, logOffset, text: view.body().toString() });
+    at += view.totalBytes;
+  }
+  return records;
+}
