@@ -22,6 +22,7 @@ export type PullParts = Omit<BrokerParts, "store"> & { readonly store: MessageSt
 
 /** PermName.INDEX_PERM_READ: the bit of a group's forbidden mask. */
 const FORBIDDEN_READ = 2;
+const MASTER_ID = 0;
 /** ForbiddenType of a refused pull. */
 const BY_BROKER = 1;
 const BY_GROUP = 2;
@@ -49,6 +50,8 @@ interface Pull {
   topic: TopicConfig;
   group: SubscriptionGroupConfig;
   filter: UnitFilter;
+  /** Queue offset before which nothing passes the filter: a held pull looks only at what has come since. */
+  seenTo: number;
 }
 
 export class Puller {
@@ -121,6 +124,7 @@ export class Puller {
     pull.topic = topic;
     pull.group = group;
     pull.filter = filter;
+    pull.seenTo = request.queueOffset;
     return pull;
   }
 
@@ -190,7 +194,8 @@ export class Puller {
       request.maxMsgBytes > 0 ? request.maxMsgBytes : config.maxTransferBytesOnMessageInMemory,
       config.maxTransferBytesOnMessageInMemory,
     );
-    const maxCount = Math.min(request.maxMsgNums, config.maxTransferCountOnMessageInMemory);
+    // The first message is given whatever the limits say.
+    const maxCount = Math.max(1, Math.min(request.maxMsgNums, config.maxTransferCountOnMessageInMemory));
     store.select(selection, request.topic, request.queueId, request.queueOffset, maxCount, maxBytes, pull.filter);
     if (selection.status === "missing") return false;
     this.#fields.minOffset = selection.minOffset;
@@ -249,10 +254,13 @@ export class Puller {
     if (!last) {
       const { store } = this.#parts;
       const selection = this.#selection;
-      store.select(selection, request.topic, request.queueId, request.queueOffset, 1, 1, pull.filter);
-      // Not for this filter (or nothing yet): it waits on, as in Apache.
-      if (selection.status === "noMatch" || selection.status === "atEnd" || selection.status === "emptyQueue")
-        return false;
+      for (;;) {
+        store.select(selection, request.topic, request.queueId, pull.seenTo, 1, 1, pull.filter);
+        if (selection.status !== "noMatch") break;
+        pull.seenTo = selection.nextOffset;
+      }
+      // Nothing (for this filter): it waits on, as in Apache.
+      if (codeOf(selection.status, pull.seenTo) === ResponseCode.PULL_NOT_FOUND) return false;
     }
     if (!this.#answer(pull, false)) this.#answerLater(pull, false, LOAD_ROUNDS_MAX);
     return true;
@@ -281,7 +289,7 @@ export class Puller {
   #setFields(pull: Pull, nextOffset: number): void {
     const fields = this.#fields;
     fields.nextBeginOffset = nextOffset;
-    fields.suggestWhichBrokerId = pull.group.brokerId;
+    fields.suggestWhichBrokerId = this.#parts.config.slaveReadEnable ? pull.group.brokerId : MASTER_ID;
     fields.topicSysFlag = pull.topic.topicSysFlag;
     fields.groupSysFlag = pull.group.groupSysFlag;
   }
