@@ -71,7 +71,7 @@ export class ConsumeQueue {
    * @returns repairs of the files, one sentence each
    */
   load(trustedLogEnd: number): string[] {
-    const repairs = this.#segments.load();
+    const repairs = this.#segments.load((_, head) => isBelow(head, trustedLogEnd));
     const first = this.#segments.firstOffset / UNIT_BYTES;
     let low = first;
     let high = this.#segments.endOffset / UNIT_BYTES;
@@ -107,7 +107,7 @@ export class ConsumeQueue {
     return unit.some((byte) => byte !== 0);
   }
 
-  /** Whether files in the middle are missing. */
+  /** Whether files that should connect the rest are missing. */
   get incomplete(): boolean {
     return this.#segments.incomplete;
   }
@@ -131,8 +131,7 @@ export class ConsumeQueue {
 
   #isBelow(unit: Buffer, queueOffset: number, logEnd: number): boolean {
     if (this.#segments.read(unit, 0, UNIT_BYTES, queueOffset * UNIT_BYTES) < UNIT_BYTES) return false;
-    const offset = readInt64OrMinus1(unit, 0);
-    return unit.readInt32BE(8) > 0 && offset >= 0 && offset < logEnd;
+    return isBelow(unit, logEnd);
   }
 
   #setEnd(queueOffset: number): void {
@@ -331,6 +330,11 @@ export class ConsumeQueue {
     this.#segments.destroy();
     this.#blocks.drop(this.#source);
   }
+}
+
+function isBelow(unit: Buffer, logEnd: number): boolean {
+  const offset = readInt64OrMinus1(unit, 0);
+  return unit.readInt32BE(8) > 0 && offset >= 0 && offset < logEnd;
 }
 
 /** A pre-blank unit as Apache writes it. */

@@ -43,6 +43,8 @@ export class DirNames {
       } catch (error) {
         // Removed meanwhile: then its parent's entry is what matters.
         if (!this.#disk.exists(dir)) continue;
+        // A directory above the store may be somebody else's, whom we may pass but not read.
+        if ((error as NodeJS.ErrnoException).code === "EACCES") continue;
         this.#changed.add(dir);
         throw error;
       }

@@ -110,6 +110,8 @@ export class MessageStore implements Store {
   #topicsDeleted = 0;
   #lastTimestamp = 0;
   #grantedTo = 0;
+  /** Everything below is in the derived files for sure. */
+  #checkpointedTo = 0;
   #writingQueues = false;
   #storeHost: Buffer;
   readonly #counters: AppendCounters;
@@ -155,7 +157,7 @@ export class MessageStore implements Store {
     const clean = !disk.exists(this.#abortPath);
     // Before recovery changes anything: a crash in the middle of it must not look like a clean stop.
     disk.open(this.#abortPath, { create: true }).close();
-    this.#logNames.changed(root);
+    this.#logNames.unknown(root, root);
     await this.#logNames.sync();
     const from = this.#recover(clean);
     // What recovery found may have been in the page cache only. Consumers see it from now on, so it must stay.
@@ -211,8 +213,10 @@ export class MessageStore implements Store {
     const dir = this.#options.storePathCommitLog || path.join(this.#options.storePathRootDir, "commitlog");
     this.#logNames.mkdir(dir);
     const segments = new Segments(disk, this.#cache, this.#logNames, dir, this.#options.mappedFileSizeCommitLog);
-    const repairs = segments.load();
     const checkpoint = this.#checkpoint.read();
+    // Files above the checkpoint may be torn from the rest by a power loss, files below only by retention.
+    const synced = checkpoint?.ours?.dispatchedLogOffset ?? 0;
+    const repairs = segments.load((start) => clean || start < synced);
     const logStart = checkpoint?.ours?.firstLogOffset ?? 0;
     while (segments.firstOffset + segments.fileBytes <= logStart && segments.removeFirst()) {
       repairs.push("a commit log file that retention had removed was back after a power loss");
@@ -254,6 +258,7 @@ export class MessageStore implements Store {
       blocksMax: limits.LOG_BLOCKS_MAX,
     });
     this.#grantedTo = result.end;
+    this.#checkpointedTo = rebuild.queues || gap ? 0 : from;
     this.#lastTimestamp = Math.max(result.lastTimestamp, checkpoint?.logTimestamp ?? 0);
     this.#flush = new Flush(
       this.#log,
@@ -269,6 +274,8 @@ export class MessageStore implements Store {
       },
     );
     this.#retention = new Retention(disk, clock, logger, this.#log, this.#gate, this.#options, {
+      // A queue whose newest messages are gone from the log could not tell its next offset after a crash.
+      removableTo: () => this.#checkpointedTo,
       trimmed: (logStart) => this.#trim(logStart),
     });
     logger.info(
@@ -713,6 +720,7 @@ export class MessageStore implements Store {
         confirmOffset: to,
         ours,
       } satisfies CheckpointState);
+      this.#checkpointedTo = to;
       return true;
     } catch (error) {
       this.#derivedWriteFailed(error as Error);

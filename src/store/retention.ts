@@ -17,6 +17,8 @@ const FILES_PER_LOOK = 10;
 const HOUR_MS = 3_600_000;
 
 export interface RetentionHooks {
+  /** Files that reach beyond this log offset must stay: derived files do not hold their messages' offsets for sure. */
+  removableTo(): number;
   /** The log now begins at this offset. */
   trimmed(logStart: number): void;
 }
@@ -73,7 +75,9 @@ export class Retention {
   #remove(forced: boolean): number {
     let removed = 0;
     const { segments } = this.#log;
+    const removableTo = this.#hooks.removableTo();
     while (removed < FILES_PER_LOOK && segments.count > 1) {
+      if (segments.firstOffset + segments.fileBytes > removableTo) break;
       const file = segments.fileOf(segments.firstOffset);
       const ageMs = this.#clock.now() - this.#disk.modifiedMs(file);
       if (!forced && ageMs < this.#options.fileReservedTime * HOUR_MS) break;

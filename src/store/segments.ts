@@ -4,13 +4,15 @@
  *
  * Files are made sparse at their full size, because Apache refuses to open one of another length.
  */
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import * as path from "node:path";
 import type { DirNames } from "./dirNames.ts";
 import type { Disk } from "./disk.ts";
 import type { FileCache } from "./fileCache.ts";
 
 const NAME = /^\d{20}$/;
+/** What a file begins with, for judging it: one unit of a queue. */
+const HEAD_BYTES = 20;
 
 export class Segments {
   readonly dir: string;
@@ -34,39 +36,61 @@ export class Segments {
   }
 
   /**
-   * Reads the directory. A file of a wrong length (a crash while it was made) is set to its full length; a run with a
-   * hole keeps only what lies behind the last hole.
+   * Reads the directory. A file of a wrong length (a crash while it was made) is set to its full length. Of several runs
+   * with holes between them only one is kept: the last that `believed` accepts by its first offset and first bytes, else
+   * the first. Files behind it are the end of the log that a power loss tore, and removed; files before it stay on disk
+   * but out of reach ({@link incomplete}).
    * @returns what was repaired, one sentence each
    */
-  load(): string[] {
+  load(believed: (start: number, head: Buffer) => boolean = () => true): string[] {
     const repairs: string[] = [];
-    let starts: number[] = [];
-    this.incomplete = false;
+    const runs: number[][] = [];
     for (const name of this.#disk.list(this.dir)) {
       if (!NAME.test(name)) continue;
       const start = Number(name);
-      const file = path.join(this.dir, name);
-      if (start % this.fileBytes !== 0) {
-        throw new Error(`${file}: the name is no multiple of the configured file size ${this.fileBytes}`);
-      }
-      const size = this.#disk.sizeOf(file);
-      if (size !== this.fileBytes) {
-        if (size > this.fileBytes) {
-          throw new Error(`${file} has ${size} bytes, the configured file size is ${this.fileBytes}`);
-        }
-        this.#cache.get(file).truncate(this.fileBytes);
-        repairs.push(`${file}: length ${size} set to ${this.fileBytes}`);
-      }
-      if (starts.length > 0 && start !== starts[starts.length - 1] + this.fileBytes) {
-        repairs.push(`${this.dir}: nothing between ${starts[starts.length - 1] + this.fileBytes} and ${start}`);
-        this.incomplete = true;
-        starts = [];
-      }
-      starts.push(start);
+      this.#fit(path.join(this.dir, name), start, repairs);
+      const run = runs.at(-1);
+      if (run !== undefined && start === run[run.length - 1] + this.fileBytes) run.push(start);
+      else runs.push([start]);
     }
-    this.#starts = starts;
-    this.#madeDir = starts.length > 0;
+    let kept = runs.length - 1;
+    while (kept > 0 && !believed(runs[kept][0], this.#head(runs[kept][0]))) kept--;
+    this.#starts = runs[kept] ?? [];
+    this.incomplete = kept > 0;
+    if (this.incomplete)
+      repairs.push(`${this.dir}: files before ${this.firstOffset} are not connected and are not used`);
+    for (const start of runs.slice(kept + 1).flat()) {
+      repairs.push(`${this.fileOf(start)}: removed, nothing between ${this.endOffset} and it`);
+      this.#remove(start);
+    }
+    this.#madeDir = runs.length > 0;
     return repairs;
+  }
+
+  #fit(file: string, start: number, repairs: string[]): void {
+    if (start % this.fileBytes !== 0) {
+      throw new Error(`${file}: the name is no multiple of the configured file size ${this.fileBytes}`);
+    }
+    const size = this.#disk.sizeOf(file);
+    if (size > this.fileBytes) {
+      throw new Error(`${file} has ${size} bytes, the configured file size is ${this.fileBytes}`);
+    }
+    if (size === this.fileBytes) return;
+    this.#cache.get(file).truncate(this.fileBytes);
+    repairs.push(`${file}: length ${size} set to ${this.fileBytes}`);
+  }
+
+  #head(start: number): Buffer {
+    const head = Buffer.alloc(HEAD_BYTES);
+    this.#cache.get(this.fileOf(start)).read(head, 0, HEAD_BYTES, 0);
+    return head;
+  }
+
+  #remove(start: number): void {
+    const file = this.fileOf(start);
+    this.#cache.forget(file);
+    this.#disk.remove(file);
+    this.#names.changed(this.dir);
   }
 
   get count(): number {
@@ -172,10 +196,7 @@ export class Segments {
   /** Removes the first file. Returns false when it is the only one. */
   removeFirst(): boolean {
     if (this.#starts.length <= 1) return false;
-    const file = this.fileOf(this.#starts[0]);
-    this.#cache.forget(file);
-    this.#disk.remove(file);
-    this.#names.changed(this.dir);
+    this.#remove(this.#starts[0]);
     this.#starts.shift();
     return true;
   }
@@ -183,10 +204,7 @@ export class Segments {
   /** Forgets everything from `offset` on: later files go, the rest of its own file becomes zeros (a ghost could revive). */
   cutAt(offset: number): void {
     while (this.#starts.length > 0 && this.#starts[this.#starts.length - 1] > offset) {
-      const file = this.fileOf(this.#starts.pop() as number);
-      this.#cache.forget(file);
-      this.#disk.remove(file);
-      this.#names.changed(this.dir);
+      this.#remove(this.#starts.pop() as number);
     }
     if (!this.has(offset)) return;
     const file = this.#cache.get(this.fileOf(offset));
