@@ -66,35 +66,37 @@ export async function startNameServer(options: NameServerOptions = {}): Promise<
 }
 
 /** Starts a broker that registers with `namesrvAddr`. */
-export async function startBroker(options: BrokerOptions): Promise<Running> {
+export function startBroker(options: BrokerOptions): Promise<Running> {
   const bind = options.bind ?? "127.0.0.1";
-  const store = temporaryStore(options.store);
-  const entries = brokerEntries(store.dir, options.port ?? 0, options.config);
-  entries.set("namesrvAddr", options.namesrvAddr);
-  const { config } = loadBrokerConfig(entries, thisMachine(bind));
-  const broker = await startBrokerServer(systemRuntime(options.log ?? silentLogger()), { config, bind });
-  return { address: broker.address, close: () => broker.close().finally(store.remove) };
+  return withStore(options.store, async (dir) => {
+    const entries = brokerEntries(dir, options.port ?? 0, options.config);
+    entries.set("namesrvAddr", options.namesrvAddr);
+    const { config } = loadBrokerConfig(entries, thisMachine(bind));
+    const { address, close } = await startBrokerServer(systemRuntime(options.log ?? silentLogger()), { config, bind });
+    return { address, close };
+  });
 }
 
 /** Starts a NameServer and a broker together: a whole cluster for tests. */
-export async function startCluster(options: ClusterOptions = {}): Promise<RunningCluster> {
+export function startCluster(options: ClusterOptions = {}): Promise<RunningCluster> {
   const bind = options.bind ?? "127.0.0.1";
-  const store = temporaryStore(options.store);
-  const machine = thisMachine(bind);
-  const namesrv = loadNamesrvConfig(
-    new Map([
-      ["listenPort", String(options.namesrvPort ?? 0)],
-      ["kvConfigPath", join(store.dir, "namesrv", "kvConfig.json")],
-    ]),
-    machine,
-  ).config;
-  const broker = loadBrokerConfig(brokerEntries(store.dir, options.brokerPort ?? 0, options.config), machine).config;
-  const cluster = await startClusterServers(systemRuntime(options.log ?? silentLogger()), { namesrv, broker, bind });
-  return {
-    namesrvAddr: cluster.namesrv.address,
-    brokerAddr: cluster.broker.address,
-    close: () => cluster.close().finally(store.remove),
-  };
+  return withStore(options.store, async (dir) => {
+    const machine = thisMachine(bind);
+    const namesrv = loadNamesrvConfig(
+      new Map([
+        ["listenPort", String(options.namesrvPort ?? 0)],
+        ["kvConfigPath", join(dir, "namesrv", "kvConfig.json")],
+      ]),
+      machine,
+    ).config;
+    const broker = loadBrokerConfig(brokerEntries(dir, options.brokerPort ?? 0, options.config), machine).config;
+    const cluster = await startClusterServers(systemRuntime(options.log ?? silentLogger()), { namesrv, broker, bind });
+    return {
+      namesrvAddr: cluster.namesrv.address,
+      brokerAddr: cluster.broker.address,
+      close: () => cluster.close(),
+    };
+  });
 }
 
 function brokerEntries(store: string, port: number, more: Record<string, string> | undefined): Map<string, string> {
@@ -103,8 +105,19 @@ function brokerEntries(store: string, port: number, more: Record<string, string>
   );
 }
 
-function temporaryStore(given: string | undefined): { dir: string; remove(): void } {
-  if (given !== undefined) return { dir: given, remove: () => {} };
+/** Starts something on the given store, or on a temporary one that goes with it (or with the failure to start). */
+async function withStore<R extends { close(): Promise<void> }>(
+  given: string | undefined,
+  start: (dir: string) => Promise<R>,
+): Promise<R> {
+  if (given !== undefined) return start(given);
   const dir = mkdtempSync(join(tmpdir(), "skylark-"));
-  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+  const remove = () => rmSync(dir, { recursive: true, force: true });
+  try {
+    const running = await start(dir);
+    return { ...running, close: () => running.close().finally(remove) };
+  } catch (error) {
+    remove();
+    throw error;
+  }
 }

@@ -39,8 +39,14 @@ export async function startNamesrvServer(runtime: Runtime, options: NamesrvServe
     },
   });
   const server = new RemotingServer({ clock, turn, log, rows: namesrv.rows, unsupported: [] });
+  let port: number;
+  try {
+    port = await server.listen(bind, config.listenPort);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
   namesrv.start();
-  const port = await server.listen(bind, config.listenPort);
   return {
     address: `${bind}:${port}`,
     port,
