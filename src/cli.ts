@@ -27,7 +27,7 @@ const EXIT_FAILURE = 1;
 const FATAL_GRACE_MS = 1_000;
 
 interface StartFlags {
-  store: string;
+  store?: string;
   namesrvPort?: string;
   listenPort?: string;
   grpcPort?: string;
@@ -58,7 +58,7 @@ function skylark(): Command {
   command
     .command("start")
     .description("NameServer and broker in one process")
-    .option("--store <dir>", "directory of the store", "./data")
+    .option("--store <dir>", "directory of the store (default ./data)")
     .option("--namesrv-port <port>", "port of the NameServer (default 9876)")
     .option("--listen-port <port>", "port of the broker (default 10911)")
     .option("--grpc-port <port>", "port of the 5.x gRPC protocol (not part of this version yet)")
@@ -95,7 +95,8 @@ async function start(flags: StartFlags): Promise<void> {
   const file = readConfig(flags.configFile);
   const bind = flags.bind ?? file.get("bindAddress") ?? "127.0.0.1";
   if (flags.grpcPort !== undefined) log.warn("--grpc-port has no effect: this version has no gRPC protocol yet");
-  const entries = new Map([["brokerName", "broker-a"], ["storePathRootDir", flags.store], ...file]);
+  const entries = new Map([["brokerName", "broker-a"], ["storePathRootDir", "./data"], ...file]);
+  if (flags.store !== undefined) entries.set("storePathRootDir", flags.store);
   if (flags.listenPort !== undefined) entries.set("listenPort", flags.listenPort);
   if (flags.namesrvAddr !== undefined) entries.set("namesrvAddr", flags.namesrvAddr);
   const config = brokerConfig(entries, bind, log);

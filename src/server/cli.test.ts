@@ -1,0 +1,248 @@
+/** The command line as its users meet it: a process of its own, from the sources as they are now. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { decodeTopicRouteData } from "../protocol/bodies/topicRoute.ts";
+import { RequestCode } from "../protocol/generated/requestCodes.ts";
+import { RawClient } from "../testing/rawClient.ts";
+
+const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
+let home: string;
+
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), "skylark-cli-"));
+  for (const name of ["bin", "package.json"]) cpSync(join(PROJECT, name), join(home, name), { recursive: true });
+  symlinkSync(join(PROJECT, "node_modules"), join(home, "node_modules"));
+  const tsc = join(PROJECT, "node_modules", "typescript", "bin", "tsc");
+  const out = ["--outDir", join(home, "dist"), "--tsBuildInfoFile", join(home, ".tsbuildinfo")];
+  execFileSync(process.execPath, [tsc, "-p", join(PROJECT, "tsconfig.build.json"), ...out], { stdio: "pipe" });
+}, 60_000);
+
+const processes = new Set<ChildProcess>();
+afterEach(async () => {
+  for (const child of processes) child.kill("SIGKILL");
+  processes.clear();
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+class Program {
+  stdout = "";
+  stderr = "";
+  readonly exit: Promise<number | null>;
+  readonly #child: ChildProcess;
+
+  constructor(program: string, args: string[], env: Record<string, string> = {}) {
+    const child = spawn(process.execPath, [join(home, "bin", program), ...args], {
+      cwd: home,
+      env: { PATH: process.env.PATH ?? "", HOME: home, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#child = child;
+    processes.add(child);
+    child.stdout?.on("data", (chunk: Buffer) => {
+      this.stdout += chunk;
+    });
+    child.stderr?.on("data", (chunk: Buffer) => {
+      this.stderr += chunk;
+    });
+    this.exit = new Promise((resolve) => child.once("close", (code) => resolve(code)));
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Waits until stdout says so. */
+  async says(what: RegExp): Promise<RegExpExecArray> {
+    const end = Date.now() + 20_000;
+    for (;;) {
+      const found = what.exec(this.stdout);
+      if (found !== null) return found;
+      if (Date.now() > end) throw new Error(`never said ${what}: ${this.stdout}\n${this.stderr}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+/** Ports that are free now, the broker's with two below it free as well. */
+async function freePorts(): Promise<{ namesrv: number; broker: number }> {
+  const port = () =>
+    new Promise<number>((resolve) => {
+      const probe = createServer().listen(0, "127.0.0.1", () => {
+        const { port } = probe.address() as { port: number };
+        probe.close(() => resolve(port));
+      });
+    });
+  return { namesrv: await port(), broker: await port() };
+}
+
+const BROKER_READY = /^The broker\[(.*), (.*)\] boot success\..*$/m;
+
+function file(name: string, text: string): string {
+  const full = join(home, name);
+  writeFileSync(full, text);
+  return full;
+}
+
+async function route(port: number, topic: string): Promise<string | undefined> {
+  const client = await RawClient.connect(port);
+  const reply = await client.ask(RequestCode.GET_ROUTEINFO_BY_TOPIC, { fields: { topic } });
+  client.close();
+  return reply.code === 0 ? decodeTopicRouteData(reply.body).brokerDatas[0].brokerAddrs.get(0) : undefined;
+}
+
+describe("skylark start", () => {
+  it("says Apache's ready lines to the letter, serves, and stops in order on SIGTERM and SIGINT", async () => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      const { namesrv, broker } = await freePorts();
+      const store = join(home, `store-${signal}`);
+      const program = new Program("skylark", [
+        "start",
+        "--store",
+        store,
+        "--namesrv-port",
+        `${namesrv}`,
+        "--listen-port",
+        `${broker}`,
+      ]);
+      await program.says(BROKER_READY);
+      expect(program.stdout.trimEnd().split("\n")).toEqual([
+        `The Name Server boot success. serializeType=JSON, address 127.0.0.1:${namesrv}`,
+        `The broker[broker-a, 127.0.0.1:${broker}] boot success. serializeType=JSON and name server is 127.0.0.1:${namesrv}`,
+      ]);
+      expect(program.stderr).toContain("clients are told the address by which they reached the NameServer");
+      expect(await route(namesrv, "TBW102")).toBe(`127.0.0.1:${broker}`);
+      expect(existsSync(join(store, "abort"))).toBe(true);
+      program.kill(signal);
+      expect(await program.exit).toBe(0);
+      expect(existsSync(join(store, "abort"))).toBe(false);
+      expect(program.stdout.trimEnd().split("\n")).toHaveLength(2);
+    }
+  });
+
+  it("unregisters when it stops", async () => {
+    const { namesrv, broker } = await freePorts();
+    const names = new Program("mqnamesrv", ["-c", file("ns.conf", `listenPort=${namesrv}\nbindAddress=127.0.0.1\n`)]);
+    await names.says(/^The Name Server boot success\. serializeType=JSON, address 127\.0\.0\.1:\d+$/m);
+    const args = [
+      "start",
+      "--store",
+      join(home, "store-n"),
+      "-n",
+      `127.0.0.1:${namesrv}`,
+      "--listen-port",
+      `${broker}`,
+    ];
+    const program = new Program("skylark", args);
+    await program.says(BROKER_READY);
+    expect(program.stdout).not.toContain("Name Server");
+    expect(await route(namesrv, "TBW102")).toBe(`127.0.0.1:${broker}`);
+    program.kill("SIGTERM");
+    expect(await program.exit).toBe(0);
+    expect(await route(namesrv, "TBW102")).toBeUndefined();
+    names.kill("SIGTERM");
+    expect(await names.exit).toBe(0);
+  });
+
+  it("-p prints the effective configuration: flags win over the file, the file over the defaults", async () => {
+    const conf = file(
+      "broker.conf",
+      "brokerName=from-file\nlistenPort=10999\nstorePathRootDir=/from-file\nmapedFileSizeCommitLog=1048576\n",
+    );
+    const program = new Program("skylark", ["start", "-p", "-c", conf, "--listen-port", "28123"]);
+    expect(await program.exit).toBe(0);
+    const lines = program.stdout.split("\n");
+    expect(lines).toContain("brokerName=from-file");
+    expect(lines).toContain("listenPort=28123");
+    expect(lines).toContain("mappedFileSizeCommitLog=1048576");
+    expect(lines).toContain("autoCreateTopicEnable=true");
+    const own = new Program("skylark", ["start", "-p", "-c", conf, "--store", "/from-flag"]);
+    expect(await own.exit).toBe(0);
+    expect(own.stdout.split("\n")).toContain("storePathRootDir=/from-flag");
+  });
+
+  it("warns of a key that nobody knows and names the nearest one", async () => {
+    const program = new Program("skylark", ["start", "-p", "-c", file("typo.conf", "flushDiskTyp=ASYNC_FLUSH\n")]);
+    expect(await program.exit).toBe(0);
+    expect(program.stderr).toMatch(/flushDiskTyp\b.*flushDiskType\b/);
+  });
+
+  it.each([
+    [
+      "a value that is none",
+      () => ["-c", file("bad1.conf", "flushDiskType=SOMETIMES\n")],
+      /flushDiskType.*SOMETIMES.*ASYNC_FLUSH/,
+    ],
+    ["a number that is none", () => ["-c", file("bad2.conf", "fileReservedTime=many\n")], /fileReservedTime.*many/],
+    ["a port that is none", () => ["--listen-port", "99999"], /listenPort.*99999/],
+    [
+      "a file that is not there",
+      () => ["-c", "/no/such/file.conf"],
+      /the configuration file \/no\/such\/file\.conf does not exist/,
+    ],
+    ["a flag that nobody knows", () => ["--stor", "x"], /unknown option '--stor'/],
+  ])("refuses %s with the reason and exit code 1", async (_, args, reason) => {
+    const program = new Program("skylark", ["start", ...args()]);
+    expect(await program.exit).toBe(1);
+    expect(program.stderr).toMatch(reason);
+    expect(program.stdout).toBe("");
+  });
+
+  it("refuses a taken port with the reason and exit code 1", async () => {
+    const holder = createServer();
+    const port = await new Promise<number>((resolve) =>
+      holder.listen(0, "127.0.0.1", () => resolve((holder.address() as { port: number }).port)),
+    );
+    const program = new Program("skylark", [
+      "start",
+      "--store",
+      join(home, "store-taken"),
+      "--namesrv-port",
+      `${port}`,
+    ]);
+    expect(await program.exit).toBe(1);
+    expect(program.stderr).toContain(`cannot listen on 127.0.0.1:${port}: `);
+    holder.close();
+  });
+
+  it("takes --grpc-port and says that it has no effect yet", async () => {
+    const program = new Program("skylark", ["start", "-p", "--grpc-port", "8081"]);
+    expect(await program.exit).toBe(0);
+    expect(program.stderr).toContain("--grpc-port has no effect");
+  });
+});
+
+describe("mqbroker", () => {
+  it("takes its NameServer from -n, else the file, else NAMESRV_ADDR", async () => {
+    const printed = async (args: string[], env: Record<string, string>) => {
+      const program = new Program("mqbroker", ["-p", ...args], env);
+      expect(await program.exit).toBe(0);
+      return program.stdout.split("\n").find((line) => line.startsWith("namesrvAddr="));
+    };
+    const conf = file("named.conf", "namesrvAddr=file:1\n");
+    const env = { NAMESRV_ADDR: "env:1" };
+    expect(await printed(["-n", "flag:1", "-c", conf], env)).toBe("namesrvAddr=flag:1");
+    expect(await printed(["-c", conf], env)).toBe("namesrvAddr=file:1");
+    expect(await printed([], env)).toBe("namesrvAddr=env:1");
+  });
+
+  it("says its ready line and which address clients are told", async () => {
+    const { broker } = await freePorts();
+    const conf = file(
+      "b.conf",
+      `listenPort=${broker}\nbrokerIP1=127.0.0.1\nbrokerName=b1\nstorePathRootDir=${join(home, "store-b")}\n`,
+    );
+    const program = new Program("mqbroker", ["-c", conf, "-n", "127.0.0.1:1"]);
+    const [line] = await program.says(BROKER_READY);
+    expect(line).toBe(
+      `The broker[b1, 127.0.0.1:${broker}] boot success. serializeType=JSON and name server is 127.0.0.1:1`,
+    );
+    expect(program.stderr).toContain(`clients are told the address 127.0.0.1:${broker} (brokerIP1)`);
+    program.kill("SIGTERM");
+    expect(await program.exit).toBe(0);
+  });
+});
