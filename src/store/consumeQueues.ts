@@ -86,11 +86,6 @@ export class ConsumeQueues {
     return repairs;
   }
 
-  /** Forgets all units of all queues: for a rebuild from the log. */
-  reset(): void {
-    for (const queue of this.all()) queue.reset();
-  }
-
   /** Sum of the queues' max offsets. It only shrinks when a topic is deleted, or when files are lost. */
   sumOfMax(): number {
     let sum = 0;

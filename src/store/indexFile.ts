@@ -88,7 +88,14 @@ export class IndexFile {
     if (this.#count > this.#entryMax || readInt64OrMinus1(first, 4) !== this.beginLogOffset) return false;
     if (this.beginTimestamp <= 0 || this.endTimestamp < this.beginTimestamp - CLOCK_SLACK_MS) return false;
     // A file that was full below the checkpoint was completed and synced before the checkpoint was written.
-    if (!clean && !(this.full && this.endLogOffset < trustedLogEnd)) {
+    const last = Buffer.alloc(ENTRY_BYTES);
+    this.#file.read(last, 0, ENTRY_BYTES, this.#entryAt(this.#count - 1));
+    const whole =
+      this.full &&
+      this.endLogOffset < trustedLogEnd &&
+      readInt64OrMinus1(last, 4) === this.endLogOffset &&
+      last.some((byte) => byte !== 0);
+    if (!clean && !whole) {
       this.#rebuild(trustedLogEnd);
     } else if (!this.full) {
       this.#slots = new Int32Array(this.#slotCount);

@@ -106,6 +106,8 @@ export class MessageStore implements Store {
   #checkpointing: Promise<boolean> | undefined;
   /** Syncing a derived file failed: its bytes may be gone, no later checkpoint may vouch for them. */
   #derivedFailed = false;
+  /** While recovery rebuilds all queues: those it has begun anew. */
+  #rebuilt: Set<ConsumeQueue> | undefined;
   /** Counts deleted topics, so that a checkpoint under way does not count their units. */
   #topicsDeleted = 0;
   #lastTimestamp = 0;
@@ -236,7 +238,7 @@ export class MessageStore implements Store {
     let result = scanLog(input, rebuild.index || rebuild.queues ? segments.firstOffset : from, from);
     if (gap) {
       logger.warn("a ConsumeQueue lacks units of before the checkpoint: all queues are rebuilt from the commit log");
-      this.#queues.reset();
+      this.#rebuilt = new Set();
       input.dispatch = (view) => this.#redispatch(view, true);
       result = scanLog(input, segments.firstOffset, Math.min(from, result.end));
     }
@@ -250,6 +252,7 @@ export class MessageStore implements Store {
       // A cut that is not synced could be undone by the next power loss, and its units believed then.
       if (!clean) this.#unsyncedQueues.add(queue);
     }
+    this.#rebuilt = undefined;
     for (const repair of repairs) logger.warn({ repair }, "store repaired");
     this.#log = new CommitLog(segments, this.#logNames, result.end, {
       tailChunkBytes: Math.max(limits.LOG_TAIL_CHUNK_BYTES, 2 * this.#options.maxMessageSize),
@@ -316,7 +319,7 @@ export class MessageStore implements Store {
     }
     if (queues) {
       repairs.push("ConsumeQueue files were lost or cut: all queues are rebuilt from the commit log");
-      this.#queues.reset();
+      this.#rebuilt = new Set();
     }
     if (index) {
       repairs.push(`index files were lost or damaged: all are rebuilt from the commit log ${loaded.damaged}`);
@@ -334,6 +337,11 @@ export class MessageStore implements Store {
     if (transaction === TRANSACTION_PREPARED || transaction === TRANSACTION_ROLLBACK) return true;
     this.#scan.scan(view.buf, view.propertiesAt, view.propertiesAt + view.propertiesBytes);
     const queue = this.#queues.getOrCreate(view.topic(), view.queueId);
+    if (this.#rebuilt?.has(queue) === false) {
+      // Only now: a queue whose messages are all gone from the log must keep its files, they tell its next offset.
+      this.#rebuilt.add(queue);
+      queue.reset();
+    }
     if (view.logOffset > queue.lastLogOffset) {
       const empty = queue.max === queue.min;
       if (view.queueOffset > queue.max && !empty) {
