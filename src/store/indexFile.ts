@@ -94,7 +94,7 @@ export class IndexFile {
       this.full &&
       this.endLogOffset < trustedLogEnd &&
       readInt64OrMinus1(last, 4) === this.endLogOffset &&
-      last.some((byte) => byte !== 0);
+      !isEmpty(last, 0);
     if (!clean && !whole) {
       this.#rebuild(trustedLogEnd);
     } else if (!this.full) {
@@ -126,7 +126,7 @@ export class IndexFile {
       for (let at = 0; at + ENTRY_BYTES <= got; at += ENTRY_BYTES) {
         const hash = piece.readInt32BE(at);
         const offset = readInt64OrMinus1(piece, at + 4);
-        if (hash < 0 || offset < lastOffset || offset < 0 || offset >= trustedLogEnd) break scan;
+        if (isEmpty(piece, at) || hash < 0 || offset < lastOffset || offset < 0 || offset >= trustedLogEnd) break scan;
         lastOffset = offset;
         const slot = hash % this.#slotCount;
         if (slots[slot] === 0) this.#usedSlots++;
@@ -272,4 +272,9 @@ export class IndexFile {
   #entryAt(number: number): number {
     return HEADER_BYTES + this.#slotCount * 4 + number * ENTRY_BYTES;
   }
+}
+
+/** Whether an entry was never written. (A key of hash 0 of the log's very first message looks the same: no harm.) */
+function isEmpty(entry: Buffer, at: number): boolean {
+  return entry.readInt32BE(at) === 0 && readInt64OrMinus1(entry, at + 4) === 0 && entry.readInt32BE(at + 12) === 0;
 }
