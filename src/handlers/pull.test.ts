@@ -118,7 +118,7 @@ describe("rule 26: a pull's code, remark and header", () => {
 
   it("19 at the end of the queue, or of an empty one from 0", async () => {
     const never = await pull();
-    expect(never).toMatchObject({ code: 19, remark: "NO_MATCHED_LOGIC_QUEUE", body: Buffer.alloc(0) });
+    expect(never).toMatchObject({ code: 19, remark: "NO_MESSAGE_IN_QUEUE", body: Buffer.alloc(0) });
     expect(full(never)).toEqual(ALL);
     put("a");
     const end = await pull({ queueOffset: 1 });
@@ -150,7 +150,7 @@ describe("rule 26: a pull's code, remark and header", () => {
     });
     expect(await pull({ queueOffset: 7, queueId: 3 })).toMatchObject({
       code: 21,
-      remark: "NO_MATCHED_LOGIC_QUEUE",
+      remark: "NO_MESSAGE_IN_QUEUE",
       fields: { nextBeginOffset: "0" },
     });
     expect(await pull({ queueOffset: "9223372036854775807" })).toMatchObject({
@@ -316,7 +316,7 @@ describe("a pull that finds nothing", () => {
 
   it.each([
     ["at the end of its queue", { queueOffset: 1 }, "OFFSET_OVERFLOW_ONE"],
-    ["of a queue without messages", { queueId: 3 }, "NO_MATCHED_LOGIC_QUEUE"],
+    ["of a queue without messages", { queueId: 3 }, "NO_MESSAGE_IN_QUEUE"],
   ])("%s is told so when its time is over, not before", async (_, more, remark) => {
     put("a");
     await broker.clock.settle();
@@ -502,6 +502,13 @@ describe("a pull is refused", () => {
     await refused(16, "the consumer group[g] is forbidden for topic[T]", { sysFlag: 0 }, 5);
     broker.groups.setForbidden("g", "T", 2, false);
     expect((await pull({ sysFlag: 0 })).code).toBe(19);
+  });
+
+  it("with a tag expression of separators alone; one of blanks passes nothing", async () => {
+    put("a");
+    await refused(23, "parse the consumer's subscription failed", { subscription: "||" });
+    expect(await pull({ subscription: " " })).toMatchObject({ code: 20, fields: { nextBeginOffset: "1" } });
+    expect(await pull({ subscription: " || " })).toMatchObject({ code: 20 });
   });
 
   it("rule 23: with a filter by SQL92, which is off by default", () =>

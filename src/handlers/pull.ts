@@ -5,7 +5,7 @@
  */
 import { isReadable } from "../broker/model.ts";
 import type { Held, PullHolds } from "../broker/pullHolds.ts";
-import { tagFilter, type UnitFilter } from "../filter/tags.ts";
+import { parseTags, tagFilter, type UnitFilter } from "../filter/tags.ts";
 import { PULL_COMMIT_OFFSET, PULL_SUBSCRIPTION, PULL_SUSPEND } from "../message/sysFlag.ts";
 import type { SubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
 import type { TopicConfig } from "../protocol/bodies/topicConfig.ts";
@@ -164,7 +164,9 @@ export class Puller {
     let filter = this.#filters.get(key);
     if (filter === undefined) {
       if (this.#filters.size >= FILTERS_CACHED_MAX) this.#filters.clear();
-      filter = tagFilter(key);
+      const parsed = tagsOf(key);
+      if (parsed === undefined) return refuse("SUBSCRIPTION_PARSE_FAILED", "parse the consumer's subscription failed");
+      filter = parsed;
       this.#filters.set(key, filter);
     }
     return filter;
@@ -295,6 +297,15 @@ export class Puller {
   }
 }
 
+/** The filter of a tag expression; undefined when it has nothing between its separators (FilterAPI.buildSubscriptionData). */
+function tagsOf(expression: string): UnitFilter | undefined {
+  if (expression === "" || expression === "*" || parseTags(expression).length > 0) return tagFilter(expression);
+  return expression.replaceAll("||", "") === "" ? undefined : NO_UNITS;
+}
+
+/** Blank tags are tags that no message has. */
+const NO_UNITS: UnitFilter = { matches: () => false };
+
 class HeldPull implements Held {
   readonly #puller: Puller;
   readonly #pull: Pull;
@@ -337,7 +348,8 @@ const STATUS_NAMES: Readonly<Record<SelectionStatus, string>> = {
   found: "FOUND",
   noMatch: "NO_MATCHED_MESSAGE",
   emptyQueue: "NO_MESSAGE_IN_QUEUE",
-  noQueue: "NO_MATCHED_LOGIC_QUEUE",
+  // Apache makes a ConsumeQueue for whoever asks, and then finds it empty.
+  noQueue: "NO_MESSAGE_IN_QUEUE",
   tooSmall: "OFFSET_TOO_SMALL",
   atEnd: "OFFSET_OVERFLOW_ONE",
   beyondEnd: "OFFSET_OVERFLOW_BADLY",

@@ -198,6 +198,19 @@ describe("a message sent", () => {
     expect(Object.fromEntries(message.properties)).toEqual({ UNIQ_KEY: UNIQUE, ...COMMON, CLUSTER: "DefaultCluster" });
   });
 
+  it("with a priority goes to the queue of that number, unless it is delayed or ordered", async () => {
+    const priority = (n: string, more: Record<string, string> = {}) =>
+      send({ i: properties({ UNIQ_KEY: UNIQUE, _SYS_MSG_PRIORITY_: n, ...more }) });
+    expect((await priority("3")).fields.queueId).toBe("3");
+    expect((await priority("0")).fields.queueId).toBe("0");
+    expect((await priority("9")).fields.queueId).toBe("3");
+    for (const more of [{ __SHARDINGKEY: "k" }, { DELAY: "1" }]) {
+      const reply = await priority("3", more);
+      expect(reply.fields.queueId).toBe("1");
+      expect((await messageOf(reply)).properties.has("_SYS_MSG_PRIORITY_")).toBe(false);
+    }
+  });
+
   it("creates its topic from the default topic, with as many queues as asked but no more than that has", async () => {
     await send({ b: "few", d: 2 });
     await send({ b: "many", d: 64 });
@@ -326,7 +339,10 @@ describe("a batch", () => {
     async (code) => {
       await send();
       const reply = await client.ask(code, header({ m: true }), { body: three });
-      expect(reply).toMatchObject({ code: 0, fields: { ...COMMON, queueId: "1", queueOffset: "1" } });
+      expect(reply).toMatchObject({
+        code: 0,
+        fields: { ...COMMON, queueId: "1", queueOffset: "1", transactionId: UNIQUE },
+      });
       const ids = reply.fields.msgId.split(",");
       expect(ids).toHaveLength(3);
       for (const [i, id] of ids.entries()) {

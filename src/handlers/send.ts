@@ -39,6 +39,24 @@ export function sendRows(parts: SendParts): Row[] {
   ];
 }
 
+/** Answers one batch; its unique key stands in the request's own properties, not in those of its messages. */
+class BatchReplier implements AckTarget {
+  readonly #out: ReplyOut;
+  readonly #sender: Sender;
+  readonly #uniqueKey: string | undefined;
+
+  constructor(out: ReplyOut, sender: Sender, uniqueKey: string | undefined) {
+    this.#out = out;
+    this.#sender = sender;
+    this.#uniqueKey = uniqueKey;
+  }
+
+  appended(pending: PendingAppend): void {
+    if (!this.#out.open) return;
+    this.#out.reply(pending.opaque, pending.serialization, this.#sender.replyOf(pending, this.#uniqueKey));
+  }
+}
+
 /** Writes the replies of one connection; made with its first send. */
 class SendReplier implements AckTarget {
   readonly #out: ReplyOut;
@@ -52,7 +70,7 @@ class SendReplier implements AckTarget {
   appended(pending: PendingAppend): void {
     if (!this.#out.open) return;
     const sender = this.#sender;
-    if (pending.status === "ok" && pending.batchOffsets === undefined) {
+    if (pending.status === "ok") {
       sender.pieces().write(this.#out, pending.serialization, pending.opaque, pending);
     } else {
       this.#out.reply(pending.opaque, pending.serialization, sender.replyOf(pending));
@@ -215,11 +233,17 @@ export class Sender {
           : 0;
     };
     const queue = store.queue(request.topic, queueId);
-    store.appendBatch(batch.count, next, queue, this.#target(call), call.view.opaque, call.view.serialization);
+    const scan = this.#scan;
+    scan.scan(call.buf, request.propertiesStart, request.propertiesEnd);
+    const uniqueKey =
+      scan.uniqueStart < 0 ? undefined : call.buf.toString("utf8", scan.uniqueStart, scan.uniqueEnd) || undefined;
+    const oneway = (call.view.flag & FLAG_ONEWAY) !== 0;
+    const target = oneway ? ONEWAY : new BatchReplier(call.out, this, uniqueKey);
+    store.appendBatch(batch.count, next, queue, target, call.view.opaque, call.view.serialization);
   }
 
   /** The reply of an append that does not take the short way: a batch, or anything but plain success. */
-  replyOf(pending: PendingAppend): Reply {
+  replyOf(pending: PendingAppend, batchKey?: string): Reply {
     const host = this.parts.store.storeHost;
     const first = pending.queueOffset - (pending.batchOffsets ? pending.batchOffsets.length - 1 : 0);
     return appendReply(this.parts, pending, {
@@ -228,7 +252,7 @@ export class Sender {
       queueId: pending.queueId,
       queueOffset: first,
       transactionId:
-        pending.uniqueKeyBytes > 0 ? pending.uniqueKey.toString("latin1", 0, pending.uniqueKeyBytes) : undefined,
+        pending.uniqueKeyBytes > 0 ? pending.uniqueKey.toString("latin1", 0, pending.uniqueKeyBytes) : batchKey,
     });
   }
 

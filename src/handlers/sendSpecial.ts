@@ -98,8 +98,15 @@ function unbuilt(message: NewMessage): Reply | undefined {
   return undefined;
 }
 
+const PRIORITY = "_SYS_MSG_PRIORITY_";
+/** A message with one of these is of another type (TopicMessageType.parseFromMessageProperty), and has no priority. */
+const RULE_OUT_PRIORITY = [Property.DELAY_TIME_LEVEL, ...TIMER_PROPERTIES, Property.SHARDING_KEY] as const;
+
 /** The priority of a message chooses its queue (SendMessageProcessor, PROPERTY_PRIORITY). */
 function placeByPriority(message: NewMessage, topic: TopicConfig): void {
-  const priority = Number.parseInt(message.properties.get("_SYS_MSG_PRIORITY_") ?? "", 10);
-  if (priority >= 0) message.queueId = Math.min(priority, topic.writeQueueNums - 1);
+  const { properties } = message;
+  const priority = Number.parseInt(properties.get(PRIORITY) ?? "", 10);
+  if (!(priority >= 0)) return;
+  if (RULE_OUT_PRIORITY.some((name) => properties.has(name))) properties.delete(PRIORITY);
+  else message.queueId = Math.min(priority, topic.writeQueueNums - 1);
 }
