@@ -361,7 +361,6 @@ describe("a batch", () => {
   );
 
   it.each<[string, Buffer, string]>([
-    ["without a message", Buffer.alloc(0), "it has no message"],
     ["cut short", three.subarray(0, three.length - 1), "message 2 has only 21 bytes"],
     [
       "with a body length beyond its end",
@@ -372,6 +371,13 @@ describe("a batch", () => {
     const reply = await client.ask("SEND_BATCH_MESSAGE", header({ m: true }), { body });
     expect(reply).toMatchObject({ code: 13, remark: `the batch cannot be read: ${reason}`, fields: COMMON });
     expect(broker.store.maxLogOffset()).toBe(0);
+  });
+
+  it("without a message is refused", async () => {
+    expect(await client.ask("SEND_BATCH_MESSAGE", header({ m: true }), { body: "" })).toMatchObject({
+      code: 13,
+      remark: "the batch cannot be read: it has no message",
+    });
   });
 
   it("with one message that is too large is refused as a whole", async () => {
@@ -467,6 +473,11 @@ describe("a refusal", () => {
         remark: `accurate timer message is not enabled: this version has no timer yet (${name})`,
       });
     }
+    expect(broker.store.maxLogOffset()).toBe(0);
+  });
+
+  it("of a message without a body, as Apache does", async () => {
+    expect(await send({}, "")).toMatchObject({ code: 1, remark: "the message has no body", fields: COMMON });
     expect(broker.store.maxLogOffset()).toBe(0);
   });
 

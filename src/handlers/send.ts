@@ -113,6 +113,11 @@ export class Sender {
     const { view } = call;
     const request = this.#request;
     request.read(view, shortNames);
+    if (call.bodyStart === call.bodyEnd) {
+      // Apache fails on it, too; its consumers would hand a null body to their listeners.
+      this.#refuse(call, { code: 1, remark: "the message has no body" });
+      return;
+    }
     // Older clients mark a batch in the header of an ordinary send.
     if (request.batch) {
       this.#batch(call, request);
