@@ -72,11 +72,22 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   disk.mkdir(path.join(root, "config"));
   const topics = new Topics(config, metadata("topics.json"), clock, log);
   const groups = new Groups(config, metadata("subscriptionGroup.json"), clock, log);
-  const offsets = new Offsets(config, metadata("consumerOffset.json", () => store.sync()), clock, log);
+  const offsets = new Offsets(
+    config,
+    metadata("consumerOffset.json", () => store.sync()),
+    clock,
+    log,
+  );
   const clients = new Clients(config, clock, log);
   const locks = new QueueLocks(clock, log);
   const holds = new PullHolds(clock);
-  schedule = new Schedule(config, store, metadata("delayOffset.json", () => store.sync()), clock, log);
+  schedule = new Schedule(
+    config,
+    store,
+    metadata("delayOffset.json", () => store.sync()),
+    clock,
+    log,
+  );
   const client = new RemotingClient(clock, turn, log);
   const registration = new Registration(
     config,

@@ -455,7 +455,10 @@ export class MessageStore implements Store {
       const bytes = draft.totalBytes();
       total += bytes;
       refusal = this.#refusal(draft, bytes);
-      if (refusal !== undefined) reason = `message ${i} of the batch: ${this.#refusalReason(refusal, draft, bytes)}`;
+      if (refusal !== undefined) {
+        const cause = this.#refusalReason(refusal, draft, bytes);
+        reason = refusal === "notAvailable" ? cause : `message ${i} of the batch: ${cause}`;
+      }
     }
     if (
       refusal === undefined &&
@@ -672,6 +675,8 @@ export class MessageStore implements Store {
   }
 
   #probeFullDisk(): void {
+    // Space that returned is noticed at once, not only at the next round of retention.
+    if (this.#gate.atWatermark) this.#retention.look();
     if (!this.#gate.full) return;
     this.#gate.spaceChanged(this.#context.disk.space(this.#log.segments.dir));
     if (!this.#gate.full) this.#context.log.info("the disk has space again, writing resumes");

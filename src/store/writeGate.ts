@@ -66,6 +66,11 @@ export class WriteGate {
     this.#update();
   }
 
+  /** The disk stood above the watermark at the last look. */
+  get atWatermark(): boolean {
+    return this.#watermark !== undefined;
+  }
+
   /** Closes for a watermark, or opens with undefined. */
   watermark(reason: string | undefined): void {
     this.#watermark = reason === undefined ? undefined : refuse(reason);
