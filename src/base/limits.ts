@@ -37,3 +37,5 @@ export const QUEUE_TAIL_UNITS_MAX = 4096;
 export const STORE_OPEN_FILES_MAX = 512;
 /** Held (long-polling) pulls of the whole broker; above it a pull answers at once. */
 export const PULL_HOLDS_MAX = 100_000;
+/** Appends that may wait for their acknowledgement (a stalled disk under SYNC_FLUSH); above it sends are refused as busy. */
+export const APPENDS_PENDING_MAX = 131_072;

@@ -26,7 +26,7 @@ import { Flush } from "./flush.ts";
 import { IndexService } from "./indexService.ts";
 import { readLog, readMessage, readUnits, searchByTime, unitStoreTime } from "./lookup.ts";
 import type { StoreOptions } from "./options.ts";
-import type { AckTarget, PendingAppend } from "./pending.ts";
+import { type AckTarget, PendingAppend } from "./pending.ts";
 import { scanLog, scanStart } from "./recovery.ts";
 import { Retention } from "./retention.ts";
 import { Segments } from "./segments.ts";
@@ -93,6 +93,8 @@ export class MessageStore implements Store {
   readonly #index: IndexService | undefined;
   readonly #checkpoint: Checkpoint;
   readonly #draft = new MessageDraft();
+  /** What a refused append is answered with. */
+  readonly #refused = new PendingAppend();
   readonly #scan = new PropertyScan();
   #log!: CommitLog;
   #flush!: Flush;
@@ -404,7 +406,7 @@ export class MessageStore implements Store {
 
   /**
    * Appends one message; the hot path. `draft` has everything but time, offsets and topic; `scan` is of its properties.
-   * The target is called at the end of the turn or later, in log order.
+   * The target is called at the end of the turn or later, in log order; for a refusal at once.
    */
   append(
     draft: MessageDraft,
@@ -424,13 +426,15 @@ export class MessageStore implements Store {
         this.#flush.writeFailed(error as Error);
       }
     }
+    this.#context.turn.request();
+    if (refusal !== undefined || !this.#gate.writable) {
+      const status = refusal ?? "notAvailable";
+      return this.#refuse(target, opaque, serialization, status, this.#refusalReason(status, draft, bytes));
+    }
     const pending = this.#flush.ring.push();
     pending.target = target;
     pending.opaque = opaque;
     pending.serialization = serialization;
-    this.#context.turn.request();
-    if (refusal !== undefined) return this.#refuse(pending, refusal, this.#refusalReason(refusal, draft, bytes));
-    if (!this.#gate.writable) return this.#refuse(pending, "notAvailable", this.#gate.state().reason);
     this.#appendReserved(draft, scan, queue, pending, bytes);
     return pending;
   }
@@ -457,7 +461,7 @@ export class MessageStore implements Store {
       refusal = this.#refusal(draft, bytes);
       if (refusal !== undefined) {
         const cause = this.#refusalReason(refusal, draft, bytes);
-        reason = refusal === "notAvailable" ? cause : `message ${i} of the batch: ${cause}`;
+        reason = refusal === "notAvailable" || refusal === "busy" ? cause : `message ${i} of the batch: ${cause}`;
       }
     }
     if (
@@ -480,11 +484,7 @@ export class MessageStore implements Store {
     }
     this.#context.turn.request();
     if (refusal !== undefined) {
-      const pending = this.#flush.ring.push();
-      pending.target = target;
-      pending.opaque = opaque;
-      pending.serialization = serialization;
-      this.#refuse(pending, refusal, reason);
+      this.#refuse(target, opaque, serialization, refusal, reason);
       return;
     }
     const offsets: number[] = [];
@@ -527,11 +527,22 @@ export class MessageStore implements Store {
     }
   }
 
-  #refuse(pending: PendingAppend, status: AppendStatus, reason: string): PendingAppend {
-    pending.status = status;
-    pending.reason = reason;
+  /** Answers at once, outside of the ring: what was never taken must not wait behind what was. */
+  #refuse(
+    target: AckTarget | undefined,
+    opaque: number,
+    serialization: number,
+    status: AppendStatus,
+    reason: string,
+  ): PendingAppend {
+    const refused = this.#refused;
+    refused.opaque = opaque;
+    refused.serialization = serialization;
+    refused.status = status;
+    refused.reason = reason;
     this.#counters.putFailures++;
-    return pending;
+    target?.appended(refused);
+    return refused;
   }
 
   #refusal(draft: MessageDraft, bytes: number): AppendStatus | undefined {
@@ -540,11 +551,13 @@ export class MessageStore implements Store {
     if (bytes > this.#options.maxMessageSize + RECORD_OVERHEAD_BYTES || bytes > this.#log.recordBytesMax) {
       return "messageIllegal";
     }
-    return this.#gate.writable ? undefined : "notAvailable";
+    if (!this.#gate.writable) return "notAvailable";
+    return this.#flush.ring.length < limits.APPENDS_PENDING_MAX ? undefined : "busy";
   }
 
   #refusalReason(status: AppendStatus, draft: MessageDraft, bytes: number): string {
     if (status === "notAvailable") return this.#gate.state().reason;
+    if (status === "busy") return `${this.#flush.ring.length} messages wait for the disk already; send again later`;
     const { maxMessageSize } = this.#options;
     const bodyBytes = draft.bodyEnd - draft.bodyStart;
     if (status === "propertiesTooLong") {
