@@ -33,6 +33,12 @@ export const BLANK_BYTES = 8;
 export const RECORD_BYTES_MIN = 91;
 export const PROPERTIES_BYTES_MAX = 32_767;
 
+const SPACE = 0x20;
+const DOT = 0x2e;
+const SLASH = 0x2f;
+const BACKSLASH = 0x5c;
+const DELETE = 0x7f;
+
 export const QUEUE_ID_AT = 12;
 export const QUEUE_OFFSET_AT = 20;
 export const LOG_OFFSET_AT = 28;
@@ -135,6 +141,20 @@ export class RecordView {
       if (bodyCrc32(buf, this.bodyAt, this.bodyAt + this.bodyBytes) !== buf.readInt32BE(at + 8)) return "damaged";
     }
     return "record";
+  }
+
+  /**
+   * Whether the fields that no checksum covers can be a writer's. The topic becomes a directory's name: only what
+   * Apache's TopicValidator lets pass may be believed.
+   */
+  isPlausible(): boolean {
+    if (this.queueId < 0 || this.queueOffset < 0 || this.topicBytes === 0) return false;
+    const { buf, topicAt, topicBytes } = this;
+    for (let i = topicAt; i < topicAt + topicBytes; i++) {
+      const c = buf[i];
+      if (c <= SPACE || c >= DELETE || c === SLASH || c === BACKSLASH) return false;
+    }
+    return buf[topicAt] !== DOT;
   }
 
   topic(): string {

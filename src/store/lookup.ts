@@ -27,7 +27,7 @@ export async function readMessage(log: CommitLog, offset: number): Promise<Store
   const buf = await readLog(log, offset, bytes);
   if (!buf) return undefined;
   const view = new RecordView();
-  if (view.read(buf, 0, bytes, true) !== "record" || view.logOffset !== offset) return undefined;
+  if (view.read(buf, 0, bytes, true) !== "record" || view.logOffset !== offset || !view.isPlausible()) return undefined;
   return toMessage(view);
 }
 

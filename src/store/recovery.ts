@@ -21,12 +21,6 @@ const APACHE_CLEAN_FILES = 3;
 /** What a disk writes or loses as one. */
 const SECTOR_BYTES = 512;
 
-const SPACE = 0x20;
-const DOT = 0x2e;
-const SLASH = 0x2f;
-const BACKSLASH = 0x5c;
-const DELETE = 0x7f;
-
 export interface RecoveryResult {
   /** Where the next record goes. */
   end: number;
@@ -149,7 +143,7 @@ class Window {
     }
     if (check === "blank") return at + view.totalBytes === fileEnd ? "blank" : "damaged";
     if (check !== "record") return check;
-    return view.logOffset === at && isPlausible(view) && !(strict && isTorn(view, at)) ? "record" : "damaged";
+    return view.logOffset === at && view.isPlausible() && !(strict && isTorn(view, at)) ? "record" : "damaged";
   }
 
   #load(at: number, fileEnd: number): void {
@@ -174,17 +168,6 @@ class Window {
     }
     return limit;
   }
-}
-
-/** Whether the fields that no checksum covers can be a writer's; the topic becomes a directory's name. */
-function isPlausible(view: RecordView): boolean {
-  if (view.queueId < 0 || view.queueOffset < 0 || view.topicBytes === 0) return false;
-  const { buf, topicAt, topicBytes } = view;
-  for (let i = topicAt; i < topicAt + topicBytes; i++) {
-    const c = buf[i];
-    if (c <= SPACE || c >= DELETE || c === SLASH || c === BACKSLASH) return false;
-  }
-  return buf[topicAt] !== DOT;
 }
 
 /**
