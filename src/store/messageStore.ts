@@ -257,7 +257,11 @@ export class MessageStore implements Store {
     this.#rebuilt = undefined;
     for (const repair of repairs) logger.warn({ repair }, "store repaired");
     this.#log = new CommitLog(segments, this.#logNames, result.end, {
-      tailChunkBytes: Math.max(limits.LOG_TAIL_CHUNK_BYTES, 2 * this.#options.maxMessageSize),
+      // A chunk never reaches beyond its file.
+      tailChunkBytes: Math.min(
+        Math.max(limits.LOG_TAIL_CHUNK_BYTES, 2 * this.#options.maxMessageSize),
+        this.#options.mappedFileSizeCommitLog,
+      ),
       tailChunks: limits.LOG_TAIL_CHUNKS,
       blockBytes: limits.LOG_BLOCK_BYTES,
       blocksMax: limits.LOG_BLOCKS_MAX,

@@ -111,12 +111,13 @@ export function scanLog(input: RecoveryInput, from: number, trusted: number): Re
 class Window {
   readonly view = new RecordView();
   readonly #segments: Segments;
-  #buf = Buffer.allocUnsafe(WINDOW_BYTES);
+  #buf: Buffer;
   #at = 0;
   #end = 0;
 
   constructor(segments: Segments) {
     this.#segments = segments;
+    this.#buf = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, segments.fileBytes));
   }
 
   /** What stands at a log offset; `strict` also looks for the traces of a torn write. */
