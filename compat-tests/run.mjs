@@ -140,8 +140,9 @@ async function lane(kind, port) {
 async function suite(client, server, setup, names) {
   const begin = Date.now();
   const run = (list, id) => runClient({ client, server, names: list, parallel: setup.parallel, runId: id, logDir });
-  // Each client has its own prefix for topics and groups: they share the server.
-  const prefix = `${runId}${CLIENTS.findIndex(({ id }) => id === client.id)}`;
+  // Each client has its own prefix for topics and groups, because they share the server; and each server, because broadcasting consumers
+  // keep their offsets in a file of the client's machine.
+  const prefix = `${runId}${server.kind[0]}${CLIENTS.findIndex(({ id }) => id === client.id)}`;
   const results = await run(names, prefix);
   // Only what is known to waver, against Apache too, gets a second chance, and the table says so.
   const again = names.filter((name) => !results.get(name).ok && SCENARIOS[name].wavers);

@@ -1,243 +1,133 @@
-// Cross-reading: a store that one server wrote is opened by the other, after a clean stop and after kill -9. Every message
-// with its bytes, offsets and properties, every key, the consumer offsets, the topics, and a delayed message that was still
-// waiting must be there, and writing must go on with dense queue offsets.
+// Cross-reading: a store written by one server is opened by the other, after a clean stop and after kill -9, in both directions.
 //
-//   node compat-tests/crossread/run.mjs [--only skylark-apache-kill] [--keep]
+//   node compat-tests/crossread/run.mjs [--from apache|skylark] [--end clean|kill9] [--self] [--keep]
 //
-// Ends with `crossread: N passed, N failed`. Without Java or Maven it says SKIPPED (a failure with CI=true).
+// The writing and the looking is done by a Java client (compat-tests/java, class Crossread): every message's bytes, offsets, ids, keys, tags,
+// properties, consumer offsets, topic and group configuration, delayed messages and retries that were still waiting; then new messages
+// must follow without a gap. --self also opens each store with the server that wrote it, which shows what the test itself is worth.
+// Prints one line per direction and "N passed, N failed".
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { createTopic, RawClient, sendHeader } from "../chaos/lib/client.mjs";
-import { batchBody, CODE, crcOf, parseProperties, parseRecords, properties } from "../chaos/lib/wire.mjs";
 import { ApacheServer } from "../lib/apache.mjs";
-import { apacheLib, Missing } from "../lib/build.mjs";
+import { apacheLib, javaClient, Missing, WORK } from "../lib/build.mjs";
+import { Child, own } from "../lib/child.mjs";
 import { SkylarkServer } from "../lib/skylark.mjs";
 
-const { values: options } = parseArgs({
-  options: { only: { type: "string" }, keep: { type: "boolean", default: false } },
-});
 const PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 700;
-const QUERY_MESSAGE = 12;
-const GET_TOPIC_CONFIG = 351;
-const GROUP = "CrossGroup";
-const TOPICS = { CrossPlain: 4, CrossOther: 2 };
-const DELAY_TOPIC = "CrossDelay";
-const MESSAGES = 2_000;
-/** Waits 10 s with the default levels: it is still waiting when the other server takes over. */
-const DELAY_LEVEL = 3;
-/** Small files, so that the log rolls several times; both servers must be told the same. */
+/** Small files, so that every kind of file of the store rolls over; and one level that is longer than the change of servers. */
 const SETTINGS = {
-  mappedFileSizeCommitLog: 1024 * 1024,
-  mappedFileSizeConsumeQueue: 20 * 200,
+  messageDelayLevel: "1s 5s 30s",
+  mappedFileSizeCommitLog: 8 * 1024 * 1024,
+  mappedFileSizeConsumeQueue: 20 * 300,
   maxHashSlotNum: 2_000,
-  maxIndexNum: 8_000,
-  fileReservedTime: 720,
-};
-/** Both servers write consumer offsets every 5 s. */
-const OFFSETS_WRITTEN_MS = 6_500;
-
-const make = {
-  skylark: (dir, store) =>
-    new SkylarkServer({ dir, store, namesrvPort: PORT, brokerPort: PORT + 10, settings: SETTINGS, layout: "one" }),
-  apache: (dir, store) =>
-    new ApacheServer({ dir, store, lib, namesrvPort: PORT, brokerPort: PORT + 10, settings: SETTINGS }),
+  maxIndexNum: 4_000,
 };
 
-class Failed extends Error {}
+const { values: options } = parseArgs({
+  options: {
+    from: { type: "string", multiple: true },
+    end: { type: "string", multiple: true },
+    self: { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+  },
+});
 
-function same(wanted, got, what) {
-  if (wanted !== got) throw new Failed(`${what}: wanted ${wanted}, got ${got}`);
-}
-
-/** Sends everything; resolves with what was acknowledged, by topic and queue. */
-async function write(client) {
-  const sent = [];
-  for (const [topic, queues] of Object.entries({ ...TOPICS, [DELAY_TOPIC]: 1 }))
-    await createTopic(client, topic, queues);
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  for (let i = 0; i < MESSAGES; i++) {
-    const topic = i % 3 === 0 ? "CrossOther" : "CrossPlain";
-    const queueId = i % TOPICS[topic];
-    const one = message(i);
-    const ext = sendHeader({ group: "p", topic, queueId, properties: properties(one.properties) });
-    sent.push({ topic, queueId, ...one, ...acknowledged(await client.ask(CODE.SEND, ext, one.body)) });
-    if (i % 200 === 0) sent.push(...(await writeBatch(client, i)));
-  }
-  const delayed = message("delayed");
-  delayed.properties.DELAY = String(DELAY_LEVEL);
-  const ext = sendHeader({ group: "p", topic: DELAY_TOPIC, queueId: 0, properties: properties(delayed.properties) });
-  acknowledged(await client.ask(CODE.SEND, ext, delayed.body));
-  const committed = new Map();
-  for (const [topic, queues] of Object.entries(TOPICS)) {
-    for (let queueId = 0; queueId < queues; queueId++) {
-      const offset = 10 + queueId;
-      // A group exists once it pulls.
-      await client.pull({ group: GROUP, topic, queueId, offset: 0, max: 1 });
-      const reply = await client.ask(CODE.UPDATE_OFFSET, {
-        consumerGroup: GROUP,
-        topic,
-        queueId,
-        commitOffset: offset,
-      });
-      same(0, reply.code, "code of a commit");
-      committed.set(`${topic}/${queueId}`, offset);
-    }
-  }
-  return { sent, delayed, committed };
-}
-
-async function writeBatch(client, i) {
-  const parts = [0, 1, 2].map((k) => message(`${i}b${k}`));
-  const ext = sendHeader({ group: "p", topic: "CrossPlain", queueId: 0, properties: "", batch: true });
-  const reply = acknowledged(await client.ask(CODE.SEND_BATCH, ext, batchBody(parts)));
-  return parts.map((part, k) => ({ topic: "CrossPlain", queueId: 0, ...part, queueOffset: reply.queueOffset + k }));
-}
-
-function message(i) {
-  const body = Buffer.from(
-    `${i}:${"\u00fc\u6f22".repeat(typeof i === "number" ? i % 97 : 7)}:${"x".repeat(typeof i === "number" ? (i * 37) % 900 : 9)}`,
-  );
-  const id = `C0A80001${String(i).replace(/\D/g, "").padStart(8, "0")}${crcOf(body).toString(16).toUpperCase().padStart(16, "0")}`;
-  return {
-    body,
-    properties: { UNIQ_KEY: id, KEYS: `key-${i} shared`, TAGS: `tag${String(i).length}`, custom: `\u00e4=${i}` },
-  };
-}
-
-function acknowledged(reply) {
-  if (reply.code !== 0) throw new Failed(`a send was refused: ${reply.code} ${reply.remark}`);
-  return { queueOffset: Number(reply.ext.queueOffset), msgId: reply.ext.msgId };
-}
-
-async function readQueue(client, topic, queueId) {
-  const min = await client.number(CODE.MIN_OFFSET, { topic, queueId });
-  const max = await client.number(CODE.MAX_OFFSET, { topic, queueId });
-  same(0, min, `min offset of ${topic}-${queueId}`);
-  const records = [];
-  for (let offset = min; offset < max; ) {
-    const reply = await client.pull({ group: "CrossAudit", topic, queueId, offset });
-    same(0, reply.code, `pull of ${topic}-${queueId} at ${offset} (${reply.remark})`);
-    records.push(...parseRecords(reply.body));
-    offset = Number(reply.ext.nextBeginOffset);
-  }
-  same(max, records.length, `messages in ${topic}-${queueId}`);
-  return records;
-}
-
-async function verify(client, { sent, delayed, committed }) {
-  for (const [topic, queues] of Object.entries(TOPICS)) {
-    const config = await client.ask(GET_TOPIC_CONFIG, { topic });
-    same(0, config.code, `topic config of ${topic}`);
-    same(true, config.body.toString().includes(`"writeQueueNums":${queues}`), `queues of ${topic}`);
-    for (let queueId = 0; queueId < queues; queueId++) {
-      const records = await readQueue(client, topic, queueId);
-      const wanted = sent.filter((one) => one.topic === topic && one.queueId === queueId);
-      same(wanted.length, records.length, `messages of ${topic}-${queueId}`);
-      for (const one of wanted) compare(one, records[one.queueOffset], `${topic}-${queueId} at ${one.queueOffset}`);
-      const offset = await client.number(CODE.QUERY_OFFSET, { consumerGroup: GROUP, topic, queueId });
-      same(committed.get(`${topic}/${queueId}`), offset, `consumer offset of ${topic}-${queueId}`);
-    }
-  }
-  for (const one of sent.filter((_, i) => i % 25 === 0)) {
-    await found(client, one, one.properties.KEYS.split(" ")[0], false);
-    await found(client, one, one.properties.UNIQ_KEY, true);
-  }
-  const limit = Date.now() + 30_000;
-  while ((await client.number(CODE.MAX_OFFSET, { topic: DELAY_TOPIC, queueId: 0 })) === 0) {
-    if (Date.now() > limit) throw new Failed("the delayed message was not delivered within 30 s");
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  const [late] = await readQueue(client, DELAY_TOPIC, 0);
-  same(true, late.body.equals(delayed.body), "body of the delayed message");
-  for (const [topic, queues] of Object.entries(TOPICS)) {
-    for (let queueId = 0; queueId < queues; queueId++) {
-      const next = await client.number(CODE.MAX_OFFSET, { topic, queueId });
-      const one = message(`after-${topic}-${queueId}`);
-      const ext = sendHeader({ group: "p", topic, queueId, properties: properties(one.properties) });
-      same(
-        next,
-        acknowledged(await client.ask(CODE.SEND, ext, one.body)).queueOffset,
-        `next offset of ${topic}-${queueId}`,
-      );
-    }
-  }
-}
-
-function compare(wanted, record, where) {
-  same(wanted.queueOffset, record.queueOffset, `queue offset, ${where}`);
-  same(true, record.body.equals(wanted.body), `body, ${where}`);
-  same(crcOf(wanted.body), record.crc, `stored CRC, ${where}`);
-  const got = parseProperties(record.properties);
-  for (const [key, value] of Object.entries(wanted.properties)) same(value, got[key], `property ${key}, ${where}`);
-}
-
-async function found(client, one, key, unique) {
-  const ext = { topic: one.topic, key, maxNum: 64, beginTimestamp: 0, endTimestamp: Date.now() + 60_000 };
-  if (unique) ext._UNIQUE_KEY_QUERY = true;
-  const reply = await client.ask(QUERY_MESSAGE, ext);
-  same(0, reply.code, `query of ${key} (${reply.remark})`);
-  const hit = parseRecords(reply.body).some((record) => record.body.equals(one.body));
-  same(true, hit, `${key} found`);
-}
-
-async function round(writerKind, readerKind, stop) {
-  const dir = mkdtempSync(join(tmpdir(), "skylark-crossread-"));
-  const store = join(dir, "store");
-  for (const name of ["writer", "reader", "store"]) mkdirSync(join(dir, name), { recursive: true });
-  let server = make[writerKind](join(dir, "writer"), store);
-  try {
-    await server.start();
-    let client = await RawClient.open({ port: PORT + 10 });
-    const written = await write(client);
-    await new Promise((resolve) => setTimeout(resolve, OFFSETS_WRITTEN_MS));
-    client.destroy();
-    if (stop === "clean") await server.stopGracefully();
-    else await server.kill9();
-    server = make[readerKind](join(dir, "reader"), store);
-    await server.start();
-    client = await RawClient.open({ port: PORT + 10 });
-    await verify(client, written);
-    client.destroy();
-    return written.sent.length + 1;
-  } finally {
-    await server.kill9().catch(() => {});
-    if (!options.keep) rmSync(dir, { recursive: true, force: true });
-    else console.log(`kept ${dir}`);
-  }
-}
-
+const started = Date.now();
+const logDir = join(WORK, "logs-crossread");
+const results = [];
 let lib;
+let client;
 try {
   lib = apacheLib();
+  client = javaClient("5.5.0");
 } catch (error) {
   if (!(error instanceof Missing)) throw error;
-  console.log(`SKIPPED crossread: ${error.message}`);
+  console.log(`!!! SKIPPED crossread: ${error.message}`);
   process.exit(process.env.CI === "true" ? 1 : 0);
 }
+const tempDir = mkdtempSync(join(tmpdir(), "skylark-crossread-"));
+rmSync(logDir, { recursive: true, force: true });
 
-let passed = 0;
-let failed = 0;
-for (const [writer, reader] of [
-  ["skylark", "apache"],
-  ["apache", "skylark"],
-  ["skylark", "skylark"],
-]) {
-  for (const stop of ["clean", "kill"]) {
-    const name = `${writer}-${reader}-${stop}`;
-    if (options.only !== undefined && options.only !== name) continue;
-    const began = Date.now();
-    try {
-      const count = await round(writer, reader, stop);
-      passed++;
-      console.log(`ok     ${name}: ${count} messages, ${((Date.now() - began) / 1000).toFixed(1)} s`);
-    } catch (error) {
-      failed++;
-      console.log(`FAILED ${name}: ${error instanceof Failed ? error.message : error.stack}`);
-    }
+for (const from of options.from ?? ["skylark", "apache"]) {
+  const other = from === "apache" ? "skylark" : "apache";
+  for (const to of options.self ? [other, from] : [other]) {
+    for (const end of options.end ?? ["clean", "kill9"]) await direction(from, to, end);
   }
 }
-console.log(`crossread: ${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
+finish();
+
+async function direction(from, to, end) {
+  const name = `${from} -> ${to}, ${end}`;
+  const dir = join(tempDir, name.replaceAll(/[^a-z0-9]+/g, "-"));
+  const store = join(dir, "store");
+  const manifest = join(dir, "manifest.tsv");
+  const begin = Date.now();
+  let writer;
+  let reader;
+  let detail = "";
+  let facts = {};
+  try {
+    writer = server(from, join(dir, "writer"), store);
+    await writer.start();
+    await program("write", writer, manifest, dir);
+    if (end === "clean") await writer.stopGracefully();
+    else await writer.kill9();
+    reader = server(to, join(dir, "reader"), store);
+    await reader.start();
+    facts = await program("verify", reader, manifest, dir);
+    const stopped = await reader.stopBroker();
+    if (stopped.killed) detail = "the reader did not stop by itself";
+  } catch (error) {
+    detail = error.message;
+  }
+  await writer?.kill9();
+  await reader?.kill9();
+  const ok = detail === "";
+  const seconds = (Date.now() - begin) / 1000;
+  results.push({ direction: name, ok, detail, seconds, facts });
+  const compared = ok ? `, ${facts["messages compared"]} messages compared` : `: ${detail}`;
+  console.log(`${ok ? "ok  " : "FAIL"} ${name}${compared} (${seconds.toFixed(1)} s)`);
+  if (ok && !options.keep) rmSync(dir, { recursive: true, force: true });
+}
+
+function server(kind, dir, store) {
+  mkdirSync(dir, { recursive: true });
+  const common = { dir, store, namesrvPort: PORT, brokerPort: PORT + 10, settings: SETTINGS };
+  return kind === "apache" ? new ApacheServer({ ...common, lib }) : new SkylarkServer(common);
+}
+
+/** Runs the Java half; hands back its facts, or fails with its detail. */
+async function program(mode, server, manifest, dir) {
+  const args = client.args.map((arg) => (arg === "skylark.compat.Scenarios" ? "skylark.compat.Crossread" : arg));
+  const log = join(dir, `${mode}.log`);
+  const child = own(
+    new Child(`crossread ${mode}`, client.command, [...args, mode, server.namesrvAddr, server.brokerAddr, manifest], {
+      log,
+    }),
+  );
+  const lines = [];
+  child.onLine((line) => lines.push(line));
+  const timer = setTimeout(() => child.kill9(), 300_000);
+  const { code, signal } = await child.exited;
+  clearTimeout(timer);
+  const line = lines.find((candidate) => candidate.startsWith("{"));
+  if (line === undefined) throw new Error(`${mode} ended (${signal ?? code}) without a result; see ${log}`);
+  const { ok, detail, facts } = JSON.parse(line);
+  if (!ok) throw new Error(`${mode} against ${server.kind}: ${detail}`);
+  return facts;
+}
+
+function finish() {
+  const failed = results.filter(({ ok }) => !ok).length;
+  writeFileSync(
+    join(WORK, "crossread.json"),
+    `${JSON.stringify({ results, seconds: (Date.now() - started) / 1000 }, null, 2)}\n`,
+  );
+  if (options.keep || failed > 0) console.log(`files kept in ${tempDir}`);
+  else rmSync(tempDir, { recursive: true, force: true });
+  console.log(`crossread: ${results.length - failed} passed, ${failed} failed`);
+  process.exit(failed > 0 ? 1 : 0);
+}

@@ -40,9 +40,9 @@ export const SCENARIOS = {
   "ordered-lock-expiry": { about: "a lock nobody gives back expires after 60 s", setup: "standard", slow: true },
   "ordered-suspend": { about: "a suspended message holds up its queue", setup: "standard" },
   "ordered-max-reconsume": { about: "an ordered message is given up after its tries", setup: "standard" },
-  "retry-properties": { about: "what a retried message looks like, twice", setup: "standard" },
+  "retry-properties": { about: "what a retried message looks like, twice", setup: "standard", wavers: "measures time" },
   "retry-to-dlq": { about: "three tries, then the dead letter queue", setup: "standard" },
-  "retry-delay-level": { about: "the listener's own delay level, and -1", setup: "standard" },
+  "retry-delay-level": { about: "the listener's own delay level, and -1", setup: "standard", wavers: "measures time" },
   "send-message-back": { about: "sendMessageBack by a pull consumer", setup: "standard" },
   "delay-levels": {
     about: "levels 0, 1, 2, 3, the last, and one above it",

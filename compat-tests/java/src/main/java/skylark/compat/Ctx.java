@@ -32,6 +32,13 @@ import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
  * can inject. Every client gets its own instance name, so scenarios in one JVM share no connection.
  */
 final class Ctx implements AutoCloseable {
+    /**
+     * How long a delivery may take. A Java 5.x client that balances while its first heartbeat is under way announces a subscription version
+     * that the broker does not have yet; it then pulls in vain (SUBSCRIPTION_NOT_LATEST) until its next heartbeat, 30 s later. So it is
+     * against Apache too, about once in a hundred starts.
+     */
+    static final long DELIVERY_MS = 45_000;
+
     private static final AtomicInteger INSTANCES = new AtomicInteger();
 
     final String namesrv;
@@ -111,7 +118,8 @@ final class Ctx implements AutoCloseable {
 
     /** The broker's address, which the cluster must also give. */
     String brokerAddr() throws Exception {
-        Check.eq(broker, Shim.masterAddr(admin()), "master of the cluster");
+        // Apache is "ready" before it is registered when it was started before its list of NameServers was; it registers again after 10 s.
+        await(45_000, "master " + broker + " in the cluster", () -> broker.equals(Shim.masterAddr(admin())));
         return broker;
     }
 
@@ -192,7 +200,12 @@ final class Ctx implements AutoCloseable {
      */
     @SuppressWarnings("deprecation")
     List<MessageExt> drain(DefaultMQPullConsumer consumer, String topic, int count) throws Exception {
-        await(10_000, count + " messages in " + topic, () -> {
+        return drain(consumer, topic, count, 10_000);
+    }
+
+    @SuppressWarnings("deprecation")
+    List<MessageExt> drain(DefaultMQPullConsumer consumer, String topic, int count, long timeoutMs) throws Exception {
+        await(timeoutMs, count + " messages in " + topic, () -> {
             long stored = 0;
             for (MessageQueue queue : consumer.fetchSubscribeMessageQueues(topic)) {
                 stored += consumer.maxOffset(queue) - consumer.minOffset(queue);

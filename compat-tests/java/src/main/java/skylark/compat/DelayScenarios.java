@@ -44,7 +44,7 @@ final class DelayScenarios {
             sent.put(body, result);
             wanted.put(body, row[1]);
         }
-        Ctx.awaitExactly(inbox, expected.length, 30_000);
+        Ctx.awaitExactly(inbox, expected.length, Ctx.DELIVERY_MS);
         TreeSet<Long> offsets = new TreeSet<>();
         for (int i = 0; i < expected.length; i++) {
             MessageExt got = inbox.get(i);

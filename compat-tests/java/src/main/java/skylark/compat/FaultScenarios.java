@@ -90,7 +90,7 @@ final class FaultScenarios {
         leaver.subscribe(quiet, "*");
         leaver.registerMessageListener(left.concurrently());
         leaver.start();
-        Ctx.awaitExactly(left, 5, 20_000);
+        Ctx.awaitExactly(left, 5, Ctx.DELIVERY_MS);
         leaver.shutdown();
         // The broker writes offsets to disk every 5 s; a kill may only take what is younger.
         Thread.sleep(6_000);
@@ -104,7 +104,7 @@ final class FaultScenarios {
         consumer.registerMessageListener(inbox.concurrently());
         consumer.start();
         Load load = new Load(producer, topic);
-        Ctx.await(20_000, "messages before the fault", () -> inbox.size() > 50);
+        Ctx.await(Ctx.DELIVERY_MS, "messages before the fault", () -> inbox.size() > 50);
         ctx.fault(how);
         // Apache may miss its first registration when the broker is up before its list of NameServers is; the next comes after 10 s.
         ctx.awaitRoute(topic, 4, 6);
@@ -129,7 +129,7 @@ final class FaultScenarios {
             Check.eq(sent.getMsgId(), message.getMsgId(), "msgId at the acknowledged offset");
         }
         // A key from before the fault, the consumer offsets of the group that left, and the delayed message.
-        Ctx.await(20_000, "messages by a key from before the fault", () -> {
+        Ctx.await(Ctx.DELIVERY_MS, "messages by a key from before the fault", () -> {
             try {
                 return producer.queryMessage(quiet, "before", 32, 0, System.currentTimeMillis()).getMessageList().size() == 5;
             } catch (org.apache.rocketmq.client.exception.MQClientException notYet) {
@@ -157,14 +157,14 @@ final class FaultScenarios {
             producer.send(Ctx.message(topic, "before" + i));
             want.add("before" + i);
         }
-        Ctx.awaitExactly(inbox, 10, 20_000);
+        Ctx.awaitExactly(inbox, 10, Ctx.DELIVERY_MS);
         ctx.fault("stop-namesrv");
         for (int i = 0; i < 50; i++) {
             Check.eq(SendStatus.SEND_OK, producer.send(Ctx.message(topic, "during" + i)).getSendStatus(), "status without a NameServer");
             want.add("during" + i);
             Thread.sleep(50);
         }
-        Ctx.awaitExactly(inbox, 60, 20_000);
+        Ctx.awaitExactly(inbox, 60, Ctx.DELIVERY_MS);
         ctx.fault("start-namesrv");
         // The broker registers again by itself, within its 30 s period at the latest.
         DefaultMQProducer late = ctx.newProducer();
@@ -183,7 +183,7 @@ final class FaultScenarios {
             producer.send(Ctx.message(topic, "after" + i));
             want.add("after" + i);
         }
-        Ctx.awaitExactly(inbox, 71, 20_000);
+        Ctx.awaitExactly(inbox, 71, Ctx.DELIVERY_MS);
         Check.eq(want, inbox.distinctBodies(), "messages");
     }
 }

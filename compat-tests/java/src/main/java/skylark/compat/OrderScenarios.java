@@ -60,7 +60,7 @@ final class OrderScenarios {
             Ctx.await(45_000, "two queues for each member", () -> Ctx.held(member, topic) == 2);
         }
         send(producer, topic, 8, 0, 40);
-        Ctx.await(30_000, "320 messages", () -> inboxes.get(0).size() + inboxes.get(1).size() >= 320);
+        Ctx.await(Ctx.DELIVERY_MS, "320 messages", () -> inboxes.get(0).size() + inboxes.get(1).size() >= 320);
         Map<String, List<Integer>> byKey = byKey(inboxes);
         Check.eq(8, byKey.size(), "keys");
         List<Integer> want = new ArrayList<>();
@@ -105,7 +105,7 @@ final class OrderScenarios {
         members.get(1).shutdown();
         send(producer, topic, 4, 50, 80);
         // The lock of the member that left is given back by its shutdown; without that it would expire after 60 s.
-        Ctx.await(40_000, "the last message of each key", () -> highest.size() == 4 && highest.values().stream().allMatch(n -> n == 79));
+        Ctx.await(60_000, "the last message of each key", () -> highest.size() == 4 && highest.values().stream().allMatch(n -> n == 79));
         Check.eq(List.of(), breaks, "gaps in the order");
     }
 
@@ -131,7 +131,7 @@ final class OrderScenarios {
             return ConsumeOrderlyStatus.SUCCESS;
         });
         consumer.start();
-        Ctx.awaitExactly(inbox, 5, 15_000);
+        Ctx.awaitExactly(inbox, 5, Ctx.DELIVERY_MS);
         Check.eq(List.of("m0", "m1", "m2", "m3", "m4"), inbox.bodies(), "order with a suspended message");
         Check.eq(List.of(0, 1, 2), reconsumed, "reconsume times of the suspended message");
         Check.that(inbox.timeOf(2) - inbox.timeOf(1) >= 550, "three suspensions of 200 ms took " + (inbox.timeOf(2) - inbox.timeOf(1)) + " ms");
@@ -161,7 +161,7 @@ final class OrderScenarios {
         });
         consumer.start();
         ctx.holdRetryTopic(consumer);
-        Ctx.awaitExactly(inbox, 2, 15_000);
+        Ctx.awaitExactly(inbox, 2, Ctx.DELIVERY_MS);
         Check.eq(List.of("m0", "m2"), inbox.bodies(), "order around the message given up");
         Check.eq(List.of(0, 1, 2), tries.subList(0, 3), "reconsume times before it was given up");
         List<MessageExt> dead = RetryScenarios.dead(ctx, group, 1);

@@ -54,7 +54,7 @@ final class PushScenarios {
         a.registerMessageListener(first.concurrently());
         a.start();
         send(producer, topic, "alone", 0, 40);
-        Ctx.awaitExactly(first, 40, 20_000);
+        Ctx.awaitExactly(first, 40, Ctx.DELIVERY_MS);
 
         Inbox second = new Inbox();
         DefaultMQPushConsumer b = ctx.push(ctx.group("c"));
@@ -63,7 +63,7 @@ final class PushScenarios {
         b.start();
         Ctx.await(12_000, "four queues for each member", () -> Ctx.held(a, topic) == 4 && Ctx.held(b, topic) == 4);
         send(producer, topic, "both", 0, 80);
-        Ctx.await(15_000, "80 messages for the two", () -> first.size() + second.size() >= 120);
+        Ctx.await(Ctx.DELIVERY_MS, "80 messages for the two", () -> first.size() + second.size() >= 120);
         Thread.sleep(500);
         TreeMap<String, Integer> counts = new TreeMap<>(first.counts());
         second.counts().forEach((body, n) -> counts.merge(body, n, Integer::sum));
@@ -78,7 +78,7 @@ final class PushScenarios {
         Ctx.await(12_000, "all queues for the member that stayed", () -> Ctx.held(a, topic) == 8);
         int before = second.size();
         send(producer, topic, "left", 0, 40);
-        Ctx.await(15_000, "40 messages for the member that stayed", () -> first.bodies().stream().filter(body -> body.startsWith("left")).count() >= 40);
+        Ctx.await(Ctx.DELIVERY_MS, "40 messages for the member that stayed", () -> first.bodies().stream().filter(body -> body.startsWith("left")).count() >= 40);
         Thread.sleep(300);
         Check.eq(40L, first.bodies().stream().filter(body -> body.startsWith("left")).count(), "messages after the other left");
         Check.eq(before, second.size(), "messages of the member that left");
@@ -98,7 +98,7 @@ final class PushScenarios {
             producer.send(Ctx.message(one, "", "", "one" + i));
             producer.send(Ctx.message(two, i % 2 == 0 ? "yes" : "no", "", "two" + i));
         }
-        Ctx.awaitExactly(inbox, 30, 15_000);
+        Ctx.awaitExactly(inbox, 30, Ctx.DELIVERY_MS);
         for (MessageExt message : inbox.all()) {
             Check.that(Inbox.text(message).startsWith("one") ? message.getTopic().equals(one) : message.getTopic().equals(two), "topic of " + Inbox.text(message));
         }
@@ -122,7 +122,7 @@ final class PushScenarios {
         }
         send(producer, topic, "m", 0, 50);
         for (Inbox inbox : inboxes) {
-            Ctx.awaitExactly(inbox, 50, 15_000);
+            Ctx.awaitExactly(inbox, 50, Ctx.DELIVERY_MS);
             Check.eq(Ctx.numbered("m", 0, 50), inbox.distinctBodies(), "messages of a member");
         }
     }
@@ -147,10 +147,10 @@ final class PushScenarios {
                 producer.send(Ctx.message(topic, tag, "", tag + ":" + round));
             }
         }
-        Ctx.awaitExactly(inboxes.get("*"), 30, 15_000);
-        Ctx.awaitExactly(inboxes.get("Aa"), 5, 15_000);
-        Ctx.awaitExactly(inboxes.get("TagA || TagB"), 10, 15_000);
-        Ctx.awaitExactly(inboxes.get("TagA||Aa"), 10, 15_000);
+        Ctx.awaitExactly(inboxes.get("*"), 30, Ctx.DELIVERY_MS);
+        Ctx.awaitExactly(inboxes.get("Aa"), 5, Ctx.DELIVERY_MS);
+        Ctx.awaitExactly(inboxes.get("TagA || TagB"), 10, Ctx.DELIVERY_MS);
+        Ctx.awaitExactly(inboxes.get("TagA||Aa"), 10, Ctx.DELIVERY_MS);
         Check.eq(Ctx.numbered("Aa:", 0, 5), inboxes.get("Aa").distinctBodies(), "messages tagged Aa");
         Check.eq(0, inboxes.get("none").size(), "messages for a tag nobody sends");
         for (String body : inboxes.get("TagA || TagB").bodies()) {
@@ -172,7 +172,7 @@ final class PushScenarios {
         consumer.subscribe(topic, "*");
         consumer.registerMessageListener(inbox.concurrently());
         consumer.start();
-        Ctx.awaitExactly(inbox, 100, 15_000);
+        Ctx.awaitExactly(inbox, 100, Ctx.DELIVERY_MS);
         Check.eq(Ctx.numbered("m", 0, 100), inbox.distinctBodies(), "messages");
         // Pulls of 24 are cut into calls of 10, 10 and 4.
         Check.eq(10, inbox.largestCall(), "largest call of the listener");
@@ -195,7 +195,7 @@ final class PushScenarios {
         consumer.registerMessageListener(inbox.concurrently());
         consumer.start();
         send(producer, topic, "m", 0, 10);
-        Ctx.awaitExactly(inbox, 10, 15_000);
+        Ctx.awaitExactly(inbox, 10, Ctx.DELIVERY_MS);
         consumer.suspend();
         // A pull that the broker already holds still brings one arrival per queue; what comes later stays away.
         send(producer, topic, "held", 0, 4);
@@ -205,7 +205,7 @@ final class PushScenarios {
         Thread.sleep(1_500);
         Check.eq(whileSuspended, inbox.size(), "messages received while suspended");
         consumer.resume();
-        Ctx.awaitExactly(inbox, 24, 15_000);
+        Ctx.awaitExactly(inbox, 24, Ctx.DELIVERY_MS);
     }
 
     /** A held pull is answered by the arrival itself, not by a timer: the median is small even on a busy machine. */
@@ -218,7 +218,7 @@ final class PushScenarios {
         consumer.registerMessageListener(inbox.concurrently());
         consumer.start();
         producer.send(Ctx.message(topic, "warm"));
-        Ctx.await(15_000, "the first message", () -> inbox.size() == 1);
+        Ctx.await(Ctx.DELIVERY_MS, "the first message", () -> inbox.size() == 1);
         List<Long> took = new ArrayList<>();
         for (int i = 0; i < 21; i++) {
             Thread.sleep(50);
@@ -258,7 +258,7 @@ final class PushScenarios {
         Thread.sleep(500);
         send(producer, topic, "new", 0, 5);
         for (Inbox inbox : inboxes.values()) {
-            Ctx.awaitExactly(inbox, 25, 15_000);
+            Ctx.awaitExactly(inbox, 25, Ctx.DELIVERY_MS);
         }
     }
 
@@ -273,7 +273,7 @@ final class PushScenarios {
             consumer.subscribe(topic, "*");
             consumer.registerMessageListener(inbox.concurrently());
             consumer.start();
-            Ctx.awaitExactly(inbox, 10, 20_000);
+            Ctx.awaitExactly(inbox, 10, Ctx.DELIVERY_MS);
             Check.eq(Ctx.numbered("r" + round + "-", 0, 10), inbox.distinctBodies(), "messages of round " + round);
             seen.addAll(inbox.bodies());
             consumer.shutdown();
@@ -337,7 +337,7 @@ final class PushScenarios {
         consumer.registerMessageListener(inbox.concurrently());
         consumer.start();
         send(producer, plain, "m", 0, 10);
-        Ctx.awaitExactly(inbox, 10, 15_000);
+        Ctx.awaitExactly(inbox, 10, Ctx.DELIVERY_MS);
         for (MessageExt message : inbox.all()) {
             Check.eq(plain, message.getTopic(), "topic without the namespace");
         }
@@ -365,7 +365,7 @@ final class PushScenarios {
         consumer.start();
         Check.that(consumer.getDefaultMQPushConsumerImpl().getmQClientFactory().getClientId().endsWith("@unit1"), "unit in the client id");
         producer.send(Ctx.message(topic, "m1"));
-        Ctx.awaitExactly(inbox, 2, 15_000);
+        Ctx.awaitExactly(inbox, 2, Ctx.DELIVERY_MS);
         String retry = "%RETRY%" + ctx.group("c");
         Ctx.await(5_000, "the retry topic", () -> {
             try {

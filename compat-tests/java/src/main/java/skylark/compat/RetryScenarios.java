@@ -31,7 +31,7 @@ final class RetryScenarios {
     /** Waits for messages in a group's dead letter queue and reads them. */
     static List<MessageExt> dead(Ctx ctx, String group, int count) throws Exception {
         String topic = "%DLQ%" + group;
-        Ctx.await(30_000, count + " messages in " + topic, () -> {
+        Ctx.await(60_000, count + " messages in " + topic, () -> {
             try {
                 return !Shim.route(ctx.admin(), topic).isEmpty();
             } catch (MQClientException notYet) {
@@ -40,7 +40,7 @@ final class RetryScenarios {
         });
         DefaultMQPullConsumer consumer = ctx.pull(ctx.group("dlq"));
         List<MessageExt> found = new ArrayList<>();
-        Ctx.await(30_000, count + " messages in " + topic, () -> {
+        Ctx.await(60_000, count + " messages in " + topic, () -> {
             found.clear();
             found.addAll(ctx.drain(consumer, topic));
             return found.size() >= count;
@@ -65,7 +65,7 @@ final class RetryScenarios {
         message.putUserProperty("mine", "kept");
         message.setFlag(7);
         SendResult sent = producer.send(message);
-        Ctx.awaitExactly(inbox, 3, 30_000);
+        Ctx.awaitExactly(inbox, 3, Ctx.DELIVERY_MS);
         MessageExt original = inbox.get(0);
         String lastLogId = sent.getOffsetMsgId();
         for (int i = 0; i < 3; i++) {
@@ -157,7 +157,7 @@ final class RetryScenarios {
         ctx.holdRetryTopic(consumer);
         producer.send(Ctx.message(topic, "later"));
         producer.send(Ctx.message(topic, "bury"));
-        Ctx.awaitExactly(inbox, 3, 20_000);
+        Ctx.awaitExactly(inbox, 3, Ctx.DELIVERY_MS);
         List<MessageExt> later = new ArrayList<>();
         List<Long> times = new ArrayList<>();
         for (int i = 0; i < 3; i++) {

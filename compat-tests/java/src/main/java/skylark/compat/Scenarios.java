@@ -47,7 +47,7 @@ public final class Scenarios {
         String broker = null;
         String run = "0";
         int parallel = 1;
-        long timeoutSeconds = 120;
+        long timeoutSeconds = 180;
         List<String> names = new ArrayList<>();
         for (int i = 0; i < args.length; i++) {
             switch (args[i]) {

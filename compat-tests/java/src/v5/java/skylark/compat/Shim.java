@@ -13,6 +13,7 @@ import org.apache.rocketmq.remoting.protocol.heartbeat.MessageModel;
 import org.apache.rocketmq.remoting.protocol.heartbeat.SubscriptionData;
 import org.apache.rocketmq.remoting.protocol.route.BrokerData;
 import org.apache.rocketmq.remoting.protocol.route.QueueData;
+import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** Everything whose package or signature differs between the 4.x and the 5.x client. Its twin in the other folder has the same methods. */
@@ -28,6 +29,7 @@ final class Shim {
         consumer.setMessageModel(MessageModel.BROADCASTING);
     }
 
+    /** The address of the cluster's only master; null when none is registered. */
     static String masterAddr(DefaultMQAdminExt admin) throws Exception {
         ClusterInfo cluster = admin.examineBrokerClusterInfo();
         for (BrokerData broker : cluster.getBrokerAddrTable().values()) {
@@ -36,11 +38,16 @@ final class Shim {
                 return master;
             }
         }
-        throw new Check.Mismatch("no master in the cluster");
+        return null;
     }
 
     static String clusterName(DefaultMQAdminExt admin) throws Exception {
         return admin.examineBrokerClusterInfo().getClusterAddrTable().keySet().iterator().next();
+    }
+
+    /** The two clients have topic and cluster in opposite order. */
+    static void deleteTopicInNameServer(DefaultMQAdminExt admin, String namesrv, String topic) throws Exception {
+        admin.deleteTopicInNameServer(java.util.Set.of(namesrv), clusterName(admin), topic);
     }
 
     static List<Queues> route(DefaultMQAdminExt admin, String topic) throws Exception {
@@ -96,8 +103,20 @@ final class Shim {
     }
 
     static void createGroup(DefaultMQAdminExt admin, String broker, String group) throws Exception {
-        org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig config = new org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig();
+        createGroup(admin, broker, group, 16, 1);
+    }
+
+    static void createGroup(DefaultMQAdminExt admin, String broker, String group, int retryMaxTimes, int retryQueues) throws Exception {
+        SubscriptionGroupConfig config = new SubscriptionGroupConfig();
         config.setGroupName(group);
+        config.setRetryMaxTimes(retryMaxTimes);
+        config.setRetryQueueNums(retryQueues);
         admin.createAndUpdateSubscriptionGroupConfig(broker, config);
+    }
+
+    static String groupConfig(DefaultMQAdminExt admin, String broker, String group) throws Exception {
+        SubscriptionGroupConfig config = admin.examineSubscriptionGroupConfig(broker, group);
+        return config.getGroupName() + " " + config.isConsumeEnable() + " " + config.isConsumeBroadcastEnable() + " " + config.getRetryMaxTimes() + " "
+            + config.getRetryQueueNums() + " " + config.getBrokerId() + " " + config.getWhichBrokerWhenConsumeSlowly();
     }
 }
