@@ -115,14 +115,15 @@ public final class Crossread {
     private void many(DefaultMQProducer producer) throws Exception {
         Random random = new Random(1);
         for (int i = 0; i < MANY; i++) {
-            Message message = new Message("XMany", "tag" + i % 7, "key" + i + " group" + i % 50, body(random, 16 + random.nextInt(2_000)));
+            Message message = new Message("XMany", "tag" + i % 7, "key" + i + " group" + i % 100, body(random, 16 + random.nextInt(2_000)));
             message.putUserProperty("number", String.valueOf(i));
             message.putUserProperty("text", "h\u00e9llo \u4e16\u754c " + i);
             message.setFlag(i);
             producer.send(message);
         }
-        for (int group = 0; group < 50; group += 7) {
-            note("K", "XMany", "group" + group, MANY / 50);
+        // A broker answers a query with 64 messages at most (maxMsgsNumBatch).
+        for (int group = 0; group < 100; group += 7) {
+            note("K", "XMany", "group" + group, MANY / 100);
         }
         for (int i = 0; i < MANY; i += 173) {
             note("K", "XMany", "key" + i, 1);
