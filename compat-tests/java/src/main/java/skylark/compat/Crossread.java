@@ -297,6 +297,8 @@ public final class Crossread {
             long offset = reader(row[1], reader).fetchConsumeOffset(queue(reader, row[2], row[3]), true);
             Check.eq(Long.valueOf(row[4]), offset, "offset of " + row[1] + " in " + row[2] + "/" + row[3]);
         }
+        // A reader is a member of its group, and would be given queues.
+        readers.values().forEach(DefaultMQPullConsumer::shutdown);
         int messages = sameMessages(reader, noted);
         sameKeys(reader, noted);
         tagsStillFilter(reader);
