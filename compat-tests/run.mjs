@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { ApacheServer } from "./lib/apache.mjs";
 import { apacheLib, Missing, WORK } from "./lib/build.mjs";
 import { CLIENTS } from "./lib/clients.mjs";
+import { freePorts } from "./lib/ports.mjs";
 import { Report } from "./lib/report.mjs";
 import { SCENARIOS } from "./lib/scenarios.mjs";
 import { listScenarios, runClient } from "./lib/session.mjs";
@@ -113,8 +114,8 @@ async function lane(kind, port) {
       await server?.stopGracefully();
       const dir = join(tempDir, `${kind}-${setupName}`);
       mkdirSync(dir, { recursive: true });
-      const ports = { namesrvPort: nextPort, brokerPort: nextPort + 10 };
-      nextPort += 20;
+      const { next, ...ports } = await freePorts(nextPort);
+      nextPort = next;
       const common = { dir, ...ports, settings: setup.settings };
       server =
         kind === "apache"

@@ -14,9 +14,10 @@ import { parseArgs } from "node:util";
 import { ApacheServer } from "../lib/apache.mjs";
 import { apacheLib, javaClient, Missing, WORK } from "../lib/build.mjs";
 import { Child, own } from "../lib/child.mjs";
+import { freePorts } from "../lib/ports.mjs";
 import { SkylarkServer } from "../lib/skylark.mjs";
 
-const PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 700;
+const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 700;
 /** Small files, so that every kind of file of the store rolls over; and one level that is longer than the change of servers. */
 const SETTINGS = {
   messageDelayLevel: "1s 5s 30s",
@@ -70,12 +71,14 @@ async function direction(from, to, end) {
   let detail = "";
   let facts = {};
   try {
-    writer = server(from, join(dir, "writer"), store);
+    // Both servers have the same ports: the broker's address is inside every offset message id.
+    const { next: _, ...ports } = await freePorts(BASE_PORT);
+    writer = server(from, join(dir, "writer"), store, ports);
     await writer.start();
     await program("write", writer, manifest, dir);
     if (end === "clean") await writer.stopGracefully();
     else await writer.kill9();
-    reader = server(to, join(dir, "reader"), store);
+    reader = server(to, join(dir, "reader"), store, ports);
     await reader.start();
     facts = await program("verify", reader, manifest, dir);
     const stopped = await reader.stopBroker();
@@ -93,9 +96,9 @@ async function direction(from, to, end) {
   if (ok && !options.keep) rmSync(dir, { recursive: true, force: true });
 }
 
-function server(kind, dir, store) {
+function server(kind, dir, store, ports) {
   mkdirSync(dir, { recursive: true });
-  const common = { dir, store, namesrvPort: PORT, brokerPort: PORT + 10, settings: SETTINGS };
+  const common = { dir, store, ...ports, settings: SETTINGS };
   return kind === "apache" ? new ApacheServer({ ...common, lib }) : new SkylarkServer(common);
 }
 

@@ -1,0 +1,26 @@
+// Ports for one NameServer and one broker on loopback that nobody uses now, so that two runs on one machine do not meet.
+
+import { createServer } from "node:net";
+
+/** How far two blocks are apart: the NameServer takes +0, the broker +8 (fast), +10, +11 (HA). */
+const BLOCK = 20;
+
+/**
+ * @param {number} from where to begin looking.
+ * @returns {Promise<{ namesrvPort: number, brokerPort: number, next: number }>} `next` is where the following search may begin.
+ */
+export async function freePorts(from) {
+  for (let port = from; port < from + 50 * BLOCK; port += BLOCK) {
+    const free = await Promise.all([0, 8, 10, 11].map((offset) => isFree(port + offset)));
+    if (free.every(Boolean)) return { namesrvPort: port, brokerPort: port + 10, next: port + BLOCK };
+  }
+  throw new Error(`no free ports from ${from} on`);
+}
+
+function isFree(port) {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
+}
