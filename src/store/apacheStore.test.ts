@@ -126,13 +126,20 @@ describe("a store that Apache 5.5.0 wrote", () => {
   it("has a checkpoint layout that ours keeps where Apache reads", async () => {
     const { bytes, hex, ...values } = golden.checkpoint;
     const disk = new SimDisk();
-    const ours = { dispatchedLogOffset: 5, firstLogOffset: 1, queueUnits: 2, queueFirstUnits: 3, indexEntries: 4 };
+    const ours = {
+      dispatchedLogOffset: 5,
+      firstLogOffset: 1,
+      queueUnits: 2,
+      queueFirstUnits: 3,
+      indexEntries: 4,
+      syncedLogOffset: 6,
+    };
     await new Checkpoint(disk, "/checkpoint").write({ ...values, ours });
     const written = disk.bytes("/checkpoint");
     expect(written.length).toBe(bytes);
     expect(written.subarray(0, 40).toString("hex")).toBe(hex.padEnd(80, "0").slice(0, 80));
     expect(new Checkpoint(disk, "/checkpoint").read()).toEqual({ ...values, ours });
-    for (let at = 2048; at < 2100; at++) {
+    for (let at = 2048; at < 2108; at++) {
       disk.damage("/checkpoint", at, Buffer.from([written[at] ^ 0x40]));
       expect(new Checkpoint(disk, "/checkpoint").read()).toBeUndefined();
       disk.damage("/checkpoint", at, written.subarray(at, at + 1));

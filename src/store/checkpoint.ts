@@ -4,9 +4,9 @@
  *      0  physicMsgTimestamp i64 | 8 logicsMsgTimestamp i64 | 16 indexMsgTimestamp i64      Apache's fields
  *     24  masterFlushedOffset i64 | 32 confirmPhyOffset i64 | 40 logicsPhysicalOffset i64
  *   2048  "SKYLARK1" | 2056 dispatchedLogOffset i64 | 2064 firstLogOffset i64 | 2072 queueUnits i64      ours; Apache
- *   2080  queueFirstUnits i64 | 2088 indexEntries i64 | 2096 CRC-32 of [2048, 2096) u32                 leaves it alone
+ *   2080  queueFirstUnits i64 | 2088 indexEntries i64 | 2096 syncedLogOffset i64 | 2104 CRC-32 u32      leaves it alone
  *
- * Everything below `dispatchedLogOffset` is synced: log, queues and index. Apache measures by time, which a jumping
+ * Everything below `dispatchedLogOffset` is synced: log, queues and index; the log alone below `syncedLogOffset`. Apache measures by time, which a jumping
  * clock can mislead; its fields are kept so that it can open our store. The sums say how much the derived files held,
  * so that lost or cut ones are noticed and rebuilt. The file is replaced whole: half a checkpoint would be believed.
  */
@@ -18,7 +18,7 @@ import type { Disk } from "./disk.ts";
 
 const BYTES = 4096;
 const OURS_AT = 2048;
-const CRC_AT = 2096;
+const CRC_AT = 2104;
 const MARK = "SKYLARK1";
 
 export interface CheckpointState {
@@ -44,6 +44,8 @@ export interface DerivedState {
   queueFirstUnits: number;
   /** Keys in the index files. */
   indexEntries: number;
+  /** The log is durable below: damage there is no trace of a crash. */
+  syncedLogOffset: number;
 }
 
 export class Checkpoint {
@@ -79,8 +81,38 @@ export class Checkpoint {
       queueUnits: readInt64OrMinus1(buf, OURS_AT + 24),
       queueFirstUnits: readInt64OrMinus1(buf, OURS_AT + 32),
       indexEntries: readInt64OrMinus1(buf, OURS_AT + 40),
+      syncedLogOffset: readInt64OrMinus1(buf, OURS_AT + 48),
     };
     return state;
+  }
+
+  /**
+   * Notes that derived files will be built anew from the log's beginning, before the first of them is removed: after a
+   * crash in the middle, what is left of them must not be measured by the old checkpoint.
+   */
+  async beginRebuild(firstLogOffset: number, syncedLogOffset: number): Promise<void> {
+    try {
+      await this.write({
+        logTimestamp: 0,
+        queueTimestamp: 0,
+        indexTimestamp: 0,
+        masterFlushedOffset: 0,
+        confirmOffset: firstLogOffset,
+        ours: {
+          dispatchedLogOffset: firstLogOffset,
+          firstLogOffset,
+          queueUnits: 0,
+          queueFirstUnits: Number.MAX_SAFE_INTEGER,
+          indexEntries: 0,
+          syncedLogOffset,
+        },
+      });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+      // A full disk must not keep a store from starting; without a checkpoint everything is rebuilt as well.
+      this.#disk.remove(this.#path);
+      await this.#disk.syncDir(path.dirname(this.#path));
+    }
   }
 
   /** Replaces the checkpoint; resolves when it is durable. */
@@ -99,6 +131,7 @@ export class Checkpoint {
     writeInt64(buf, ours.queueUnits, OURS_AT + 24);
     writeInt64(buf, ours.queueFirstUnits, OURS_AT + 32);
     writeInt64(buf, ours.indexEntries, OURS_AT + 40);
+    writeInt64(buf, ours.syncedLogOffset, OURS_AT + 48);
     buf.writeUInt32BE(crc32(buf, OURS_AT, CRC_AT), CRC_AT);
     const temporary = `${this.#path}.tmp`;
     const file = this.#disk.open(temporary, { create: true });

@@ -14,7 +14,8 @@ describe(`simulation, scale ${scale}, seed ${seed}`, () => {
       const counts = await crashMatrix({ flush, seed, images: Math.ceil(24 * scale), recoveryEvery: 3 });
       console.log(
         `${flush}: seed ${seed}: ${counts.points} crash points, ${counts.images} images, ` +
-          `${counts.recoveryPoints} crash points in recoveries, ${counts.recoveryImages} images of those`,
+          `${counts.recoveryPoints} crash points in recoveries, ${counts.recoveryImages} images of those; ` +
+          `${counts.trashed} messages, none of them durable, had their properties trashed unnoticed`,
       );
       expect(counts.points).toBeGreaterThan(200);
       expect(counts.images).toBeGreaterThan(counts.points * 20 * Math.min(1, scale));

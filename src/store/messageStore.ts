@@ -163,7 +163,7 @@ export class MessageStore implements Store {
     disk.open(this.#abortPath, { create: true }).close();
     this.#logNames.unknown(root, root);
     await this.#logNames.sync();
-    const from = this.#recover(clean);
+    const from = await this.#recover(clean);
     // What recovery found may have been in the page cache only. Consumers see it from now on, so it must stay.
     if (!clean) this.#logNames.unknown(this.commitLogPath, root);
     await this.#log.sync(clean ? this.#log.end : from, this.#log.end + 1);
@@ -211,7 +211,7 @@ export class MessageStore implements Store {
   }
 
   /** Brings log and derived files to one state; returns the log offset below which all was known durable. */
-  #recover(clean: boolean): number {
+  async #recover(clean: boolean): Promise<number> {
     const { disk, clock, log: logger } = this.#context;
     const began = clock.monotonicMs();
     const dir = this.#options.storePathCommitLog || path.join(this.#options.storePathRootDir, "commitlog");
@@ -219,7 +219,7 @@ export class MessageStore implements Store {
     const segments = new Segments(disk, this.#cache, this.#logNames, dir, this.#options.mappedFileSizeCommitLog);
     const checkpoint = this.#checkpoint.read();
     // Files above the checkpoint may be torn from the rest by a power loss, files below only by retention.
-    const synced = checkpoint?.ours?.dispatchedLogOffset ?? 0;
+    const synced = checkpoint?.ours?.syncedLogOffset ?? 0;
     const repairs = segments.load((start) => clean || start < synced);
     const logStart = checkpoint?.ours?.firstLogOffset ?? 0;
     while (segments.firstOffset + segments.fileBytes <= logStart && segments.removeFirst()) {
@@ -236,13 +236,16 @@ export class MessageStore implements Store {
       },
     };
     const from = scanStart(input);
-    const rebuild = this.#loadDerived(clean, from, checkpoint?.ours, segments, repairs);
-    let result = scanLog(input, rebuild.index || rebuild.queues ? segments.firstOffset : from, from);
+    // Damage below is fenced, not taken for the end: no crash makes it.
+    const durable = Math.max(from, Math.min(synced, segments.endOffset));
+    const rebuild = await this.#loadDerived(clean, from, durable, checkpoint?.ours, segments, repairs);
+    let result = scanLog(input, rebuild.index || rebuild.queues ? segments.firstOffset : from, durable);
     if (gap) {
       logger.warn("a ConsumeQueue lacks units of before the checkpoint: all queues are rebuilt from the commit log");
+      await this.#checkpoint.beginRebuild(segments.firstOffset, Math.min(durable, result.end));
       this.#rebuilt = new Set();
       input.dispatch = (view) => this.#redispatch(view, true);
-      result = scanLog(input, segments.firstOffset, Math.min(from, result.end));
+      result = scanLog(input, segments.firstOffset, Math.min(durable, result.end));
     }
     for (const queue of this.#queues.all()) {
       if (queue.dispatchedLogEnd() > result.end) {
@@ -267,7 +270,7 @@ export class MessageStore implements Store {
       blocksMax: limits.LOG_BLOCKS_MAX,
     });
     this.#grantedTo = result.end;
-    this.#checkpointedTo = rebuild.queues || gap ? 0 : from;
+    this.#checkpointedTo = rebuild.queues || rebuild.index || gap ? 0 : from;
     this.#lastTimestamp = Math.max(result.lastTimestamp, checkpoint?.logTimestamp ?? 0);
     this.#flush = new Flush(
       this.#log,
@@ -301,13 +304,14 @@ export class MessageStore implements Store {
   }
 
   /** Opens the derived files and decides which must be built again from the whole log, because files were lost. */
-  #loadDerived(
+  async #loadDerived(
     clean: boolean,
     from: number,
+    durable: number,
     noted: DerivedState | undefined,
     segments: Segments,
     repairs: string[],
-  ): { queues: boolean; index: boolean } {
+  ): Promise<{ queues: boolean; index: boolean }> {
     const trusted = clean ? Number.POSITIVE_INFINITY : from;
     repairs.push(...this.#queues.load(trusted));
     const loaded = this.#index?.load(trusted) ?? { damaged: "", removed: "" };
@@ -323,6 +327,7 @@ export class MessageStore implements Store {
       if (sameStart) index ||= this.#index.entryCount < noted.indexEntries;
       else index ||= loaded.removed !== "";
     }
+    if (queues || index) await this.#checkpoint.beginRebuild(segments.firstOffset, durable);
     if (queues) {
       repairs.push("ConsumeQueue files were lost or cut: all queues are rebuilt from the commit log");
       this.#rebuilt = new Set();
@@ -730,6 +735,7 @@ export class MessageStore implements Store {
         queueUnits: this.#queues.sumOfMax(),
         queueFirstUnits: this.#queues.sumOfFirst(),
         indexEntries: this.#index?.entryCount ?? 0,
+        syncedLogOffset: to,
       };
       // Only the queues dirty now: under load there are always new ones.
       for (let left = this.#queues.dirtyCount; left > 0; left -= QUEUES_PER_SLICE) {

@@ -84,6 +84,8 @@ export interface CrashCounts {
   images: number;
   recoveryPoints: number;
   recoveryImages: number;
+  /** Messages, never durable, whose properties were trashed: the format has no checksum that could tell. */
+  trashed: number;
 }
 
 export interface CrashOptions {
@@ -100,7 +102,7 @@ export interface CrashOptions {
 
 /** Crashes the workload before each operation, then its recovery. Throws with everything needed to repeat a failure. */
 export async function crashMatrix(options: CrashOptions): Promise<CrashCounts> {
-  const counts: CrashCounts = { points: 0, images: 0, recoveryPoints: 0, recoveryImages: 0 };
+  const counts: CrashCounts = { points: 0, images: 0, recoveryPoints: 0, recoveryImages: 0, trashed: 0 };
   const { step = 1, from = 0 } = options;
   for (let point = from; ; point += step) {
     const death = await die(options.flush, point);
@@ -108,7 +110,7 @@ export async function crashMatrix(options: CrashOptions): Promise<CrashCounts> {
     counts.points++;
     for (let i = -1; i < options.images; i++) {
       const seed = options.seed + point * 1000 + i;
-      await oneImage(options.flush, death, point, seed, i < 0);
+      counts.trashed += await oneImage(options.flush, death, point, seed, i < 0);
       counts.images++;
     }
     if (point % options.recoveryEvery === 0) await crashRecovery(options, death, point, counts);
@@ -124,10 +126,10 @@ export async function die(flush: FlushType, point: number): Promise<Death | unde
 }
 
 /** Opens one image of a dead machine, audits it, goes on, stops, opens again. */
-async function oneImage(flush: FlushType, death: Death, point: number, seed: number, killed: boolean): Promise<void> {
+async function oneImage(flush: FlushType, death: Death, point: number, seed: number, killed: boolean): Promise<number> {
   const mode = LOSS_MODES[seededRandom(seed).int(LOSS_MODES.length)];
   const label = `${flush}, crash before operation ${point}, ${killed ? "kill -9" : `power loss (${mode})`}, seed ${seed}`;
-  await labelled(label, async () => {
+  return labelled(label, async () => {
     const disk = killed ? death.disk.killed(seed) : death.disk.powerLost(seed, mode);
     const allowed = allowanceOf(flush, death, killed);
     const sim = new SimStore(disk, copyOf(death.journal), optionsOf(flush), death.now);
@@ -138,6 +140,7 @@ async function oneImage(flush: FlushType, death: Death, point: number, seed: num
     const again = new SimStore(disk, sim.journal, optionsOf(flush), sim.clock.now());
     await again.open({ ...allowed, acked: "all" });
     await again.close();
+    return again.journal.trashed;
   });
 }
 

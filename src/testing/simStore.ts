@@ -56,6 +56,8 @@ export interface Sent {
   storeTimestamp: number;
   /** The store took it in; if it was refused later, it may have reached the disk all the same. */
   taken: boolean;
+  /** A crash trashed its properties, which this format cannot tell: its keys and tag are gone. */
+  trashed: boolean;
   /** Undefined while nobody answered. */
   status: AppendStatus | undefined;
   reason: string;
@@ -72,6 +74,8 @@ export class Journal {
   log: Sent[] = [];
   /** Messages it refused, at once or later. */
   refused: Sent[] = [];
+  /** Messages that never were durable and whose properties a power loss trashed unnoticed. */
+  trashed = 0;
   readonly topicLives = new Map<string, number>();
   /** Queues in which a crash brought messages of a deleted topic back, before those of its new life. */
   revenants = new Set<string>();
@@ -106,6 +110,7 @@ export class Journal {
       bytes: 0,
       storeTimestamp: 0,
       taken: false,
+      trashed: false,
       status: undefined,
       reason: "",
     };
@@ -127,6 +132,7 @@ export class Journal {
   continueAfter(past: Journal): void {
     this.log = [...past.log];
     this.refused = [...past.refused];
+    this.trashed = past.trashed;
     for (const [topic, life] of past.topicLives) this.topicLives.set(topic, life);
     this.revenants = new Set(past.revenants);
     this.#nextId = past.#nextId;
@@ -347,23 +353,33 @@ export async function audit(sim: SimStore, allowed: Allowance): Promise<void> {
   const { store, journal } = sim;
   const first = store.minLogOffset();
   check(first <= allowed.trimmedTo, `the log begins at ${first}, retention came to ${allowed.trimmedTo}`);
-  const survivors = auditLog(sim, first);
+  const survivors = auditLog(sim, first, allowed);
   const alive = new Set(survivors);
   for (const sent of journal.log) {
     if (alive.has(sent) || sent.logOffset < first) continue;
-    const must =
-      allowed.acked === "synced"
-        ? sent.logOffset + sent.bytes <= allowed.syncedTo
-        : sent.status === "ok" && (allowed.acked === "all" || !sent.noWait);
-    check(!must, `message ${sent.id} at ${sent.logOffset} was ${sent.status ?? "not answered"} and is lost`);
+    check(
+      !mustSurvive(sent, allowed),
+      `message ${sent.id} at ${sent.logOffset} was ${sent.status ?? "not answered"} and is lost`,
+    );
   }
   journal.log = journal.log.filter((sent) => alive.has(sent) || sent.logOffset < first);
   await auditQueues(sim, first);
   if (!allowed.indexWaits) await auditIndex(sim, survivors);
 }
 
+function mustSurvive(sent: Sent, allowed: Allowance): boolean {
+  if (allowed.acked === "synced") return sent.logOffset + sent.bytes <= allowed.syncedTo;
+  return sent.status === "ok" && (allowed.acked === "all" || !sent.noWait);
+}
+
+/** Whether the record's properties hold bytes that only {@link SimDisk} puts there. */
+function isTrashed(view: RecordView): boolean {
+  const properties = view.buf.subarray(view.propertiesAt, view.propertiesAt + view.propertiesBytes);
+  return properties.some((byte) => byte >= 0xf8);
+}
+
 /** Walks the log's files: the journal's messages from `first` on, in order, without a hole, an alien or a ghost. */
-function auditLog(sim: SimStore, first: number): Sent[] {
+function auditLog(sim: SimStore, first: number, allowed: Allowance): Sent[] {
   const { disk, store, journal, options } = sim;
   const fileBytes = options.mappedFileSizeCommitLog;
   const end = store.maxLogOffset();
@@ -382,7 +398,7 @@ function auditLog(sim: SimStore, first: number): Sent[] {
         break;
       }
       check(kind === "record", `log offset ${at}: ${kind}`);
-      const sent = expected[survivors.length];
+      let sent = expected[survivors.length];
       check(sent !== undefined, `log offset ${at}: a message nobody sent (${view.properties()})`);
       check(
         view.logOffset === at && sent.logOffset === at,
@@ -391,6 +407,12 @@ function auditLog(sim: SimStore, first: number): Sent[] {
       check(view.topic() === sent.topic && view.queueId === sent.queueId, `message ${sent.id}: other queue`);
       check(view.queueOffset === sent.queueOffset, `message ${sent.id}: queue offset ${view.queueOffset}`);
       check(view.body().equals(sent.body), `message ${sent.id}: other body`);
+      if (isTrashed(view) && !mustSurvive(sent, allowed)) {
+        const trashed = { ...sent, properties: view.properties(), trashed: true };
+        journal.log[journal.log.indexOf(sent)] = trashed;
+        journal.trashed++;
+        sent = trashed;
+      }
       check(view.properties() === sent.properties, `message ${sent.id}: other properties`);
       check(view.storeTimestamp === sent.storeTimestamp, `message ${sent.id}: other store time`);
       survivors.push(sent);
@@ -437,6 +459,7 @@ async function auditQueues(sim: SimStore, first: number): Promise<void> {
       check(sent.queueOffset === min + i, `queue ${name}: hole at ${min + i}`);
       check(unit.logOffset === sent.logOffset, `queue ${name}: unit ${min + i} points to ${unit.logOffset}`);
       check(unit.bytes === sent.bytes, `queue ${name}: unit ${min + i} has size ${unit.bytes}`);
+      if (sent.trashed) continue;
       check(unit.tagsCode === javaHashCode(sent.tag), `queue ${name}: unit ${min + i} has tag ${unit.tagsCode}`);
       const message = await store.messageAt(unit.logOffset);
       check(message?.properties.get("UNIQ_KEY") === `U${sent.id}`, `message ${sent.id} cannot be read`);
@@ -447,6 +470,7 @@ async function auditQueues(sim: SimStore, first: number): Promise<void> {
 /** Every key of every surviving message is found. */
 async function auditIndex(sim: SimStore, survivors: Sent[]): Promise<void> {
   for (const sent of survivors) {
+    if (sent.trashed) continue;
     for (const key of [sent.key, `U${sent.id}`]) {
       const query = { topic: sent.topic, key, maxNum: 64, begin: 0, end: Number.MAX_SAFE_INTEGER };
       const { messages } = await sim.store.query(query);
