@@ -5,6 +5,8 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
+import { BROKER_HELP } from "./config/brokerHelp.ts";
+import { NAMESRV_HELP } from "./config/namesrvHelp.ts";
 
 const SRC = import.meta.dirname;
 
@@ -170,6 +172,15 @@ describe("architecture", () => {
       expect(product.filter((file) => !allowed(file) && pattern.test(code(file)))).toEqual([]);
     });
   }
+
+  it("lists an option as acting only where code reads it", () => {
+    const readers = product
+      .filter((file) => !/^config\/(brokerHelp|namesrvHelp|generated)/.test(file))
+      .map(code)
+      .join("\n");
+    const unread = (help: object) => Object.keys(help).filter((key) => !new RegExp(`\\b${key}\\b`).test(readers));
+    expect({ broker: unread(BROKER_HELP), namesrv: unread(NAMESRV_HELP) }).toEqual({ broker: [], namesrv: [] });
+  });
 
   it("imports nothing that nobody imports: every product file is reached from an entry", () => {
     const reached = new Set<string>();

@@ -2,9 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   BROKER_TABLE,
   ConfigError,
-  commitLogPath,
   consumeQueueFileBytes,
-  diskMaxUsedPercent,
   effectiveConfig,
   forbiddenBrokerKeys,
   formatProperties,
@@ -52,16 +50,11 @@ describe("loadBrokerConfig", () => {
   });
 
   it("derives what is not set from what is", () => {
-    const { config } = load(
-      "listenPort=20911\nstorePathRootDir=/data\nmappedFileSizeConsumeQueue=1001\ndiskMaxUsedSpaceRatio=99",
-    );
+    const { config } = load("listenPort=20911\nmappedFileSizeConsumeQueue=1001");
     expect(config.haListenPort).toBe(20_912);
-    expect(commitLogPath(config)).toBe("/data/commitlog");
     expect(consumeQueueFileBytes(config)).toBe(1020);
-    expect(diskMaxUsedPercent(config)).toBe(95);
     expect(load("listenPort=0").config.haListenPort).toBe(0);
     expect(load("haListenPort=7000").config.haListenPort).toBe(7000);
-    expect(commitLogPath(load("storePathCommitLog=/log").config)).toBe("/log");
   });
 
   it("takes the spelling of RocketMQ 4 and of 5", () => {

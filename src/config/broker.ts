@@ -46,21 +46,11 @@ export function forbiddenBrokerKeys(config: BrokerConfig): Set<string> {
   return new Set(["brokerConfigPath", "rocketmqHome", "configBlackList", ...config.configBlackList.split(";")]);
 }
 
-/** Directory of the commit log: beside the other files unless storePathCommitLog says otherwise. */
-export function commitLogPath(config: BrokerConfig): string {
-  return config.storePathCommitLog ?? `${config.storePathRootDir}/commitlog`;
-}
-
 const QUEUE_UNIT_BYTES = 20;
 
 /** Bytes of a ConsumeQueue file: whole units, rounded up (MessageStoreConfig.getMappedFileSizeConsumeQueue). */
 export function consumeQueueFileBytes(config: BrokerConfig): number {
   return Math.ceil(config.mappedFileSizeConsumeQueue / QUEUE_UNIT_BYTES) * QUEUE_UNIT_BYTES;
-}
-
-/** Percent of the disk above which expired files are deleted at once, kept within 10..95 as in Apache. */
-export function diskMaxUsedPercent(config: BrokerConfig): number {
-  return Math.min(95, Math.max(10, config.diskMaxUsedSpaceRatio));
 }
 
 function correct(config: BrokerConfig, warnings: string[]): void {

@@ -2,9 +2,7 @@
 export {
   BROKER_TABLE,
   type BrokerConfig,
-  commitLogPath,
   consumeQueueFileBytes,
-  diskMaxUsedPercent,
   forbiddenBrokerKeys,
   loadBrokerConfig,
   updateBrokerConfig,

@@ -17,7 +17,6 @@ export const NAMESRV_HELP: Partial<Record<keyof NamesrvOptions, Help>> = {
   returnOrderTopicConfigToBroker: live("Answer a registration with all order configurations"),
   enableAllTopicList: live("Answer requests for the list of all topics"),
   enableTopicList: live("Answer requests for the topics of a cluster and the unit topics"),
-  clusterTest: fixed("Ask the NameServers of productEnvName for routes that this one does not know"),
   scanNotActiveBrokerInterval: fixed("Milliseconds between looks for silent brokers"),
   notifyMinBrokerIdChanged: live("Tell brokers of a group when its lowest brokerId changes"),
   supportActingMaster: live("Let a slave stand in for a master that is gone"),

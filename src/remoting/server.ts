@@ -18,9 +18,14 @@ export interface ServerOptions {
   log: Logger;
   rows: readonly Row[];
   unsupported: readonly Unsupported[];
+  /** Apache's options of the listener; its defaults where absent. */
+  config?: { readonly serverSocketBacklog: number; readonly serverChannelMaxIdleTimeSeconds: number };
   /** The broker's fast port leaves rows of lane "notFast" out. */
   fast?: boolean;
 }
+
+/** Apache's serverSocketBacklog. */
+const BACKLOG = 1024;
 
 let connectionIds = 0;
 
@@ -57,7 +62,7 @@ export class RemotingServer {
     this.#sweep = this.#options.clock.every(IDLE_SWEEP_MS, () => this.#closeIdle());
     return new Promise((resolve, reject) => {
       server.once("error", (error) => reject(new Error(`cannot listen on ${host}:${port}: ${error.message}`)));
-      server.listen({ host, port, backlog: 1024 }, () => {
+      server.listen({ host, port, backlog: this.#options.config?.serverSocketBacklog ?? BACKLOG }, () => {
         const address = server.address();
         resolve(typeof address === "object" && address !== null ? address.port : port);
       });
@@ -107,7 +112,8 @@ export class RemotingServer {
   }
 
   #closeIdle(): void {
-    const limit = this.#options.clock.monotonicMs() - CONNECTION_IDLE_MS;
+    const seconds = this.#options.config?.serverChannelMaxIdleTimeSeconds;
+    const limit = this.#options.clock.monotonicMs() - (seconds === undefined ? CONNECTION_IDLE_MS : seconds * 1000);
     for (const connection of this.#connections) {
       if (connection.activeAt < limit) {
         this.#options.log.info({ peer: connection.address }, "idle connection closed");

@@ -15,7 +15,7 @@ import { Rates } from "../broker/rates.ts";
 import { Registration } from "../broker/registration.ts";
 import { Schedule } from "../broker/schedule.ts";
 import { Topics } from "../broker/topics.ts";
-import { type BrokerConfig, commitLogPath, diskMaxUsedPercent } from "../config/index.ts";
+import type { BrokerConfig } from "../config/index.ts";
 import { brokerRows } from "../handlers/table.ts";
 import { UNSUPPORTED } from "../handlers/unsupported.ts";
 import { RemotingClient } from "../remoting/client.ts";
@@ -59,11 +59,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     clock,
     turn,
     log,
-    options: {
-      ...config,
-      storePathCommitLog: commitLogPath(config),
-      diskMaxUsedSpaceRatio: diskMaxUsedPercent(config),
-    },
+    options: config,
     storeHost: hostBytes(ip, config.listenPort),
     counters,
     deliverTime: (level, storeTimestamp) => schedule?.levels.deliverTime(level, storeTimestamp) ?? storeTimestamp,
@@ -120,8 +116,8 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     address: advertised,
   };
   const rows = brokerRows(parts);
-  const server = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED });
-  const fast = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED, fast: true });
+  const server = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED, config });
+  const fast = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED, config, fast: true });
   await store.start();
   try {
     config.listenPort = await server.listen(bind, config.listenPort);

@@ -38,7 +38,7 @@ export async function startNamesrvServer(runtime: Runtime, options: NamesrvServe
       client.tell(address, code, header).catch((error: Error) => log.warn({ address, err: error.message }, "not told"));
     },
   });
-  const server = new RemotingServer({ clock, turn, log, rows: namesrv.rows, unsupported: [] });
+  const server = new RemotingServer({ clock, turn, log, rows: namesrv.rows, unsupported: [], config });
   let port: number;
   try {
     port = await server.listen(bind, config.listenPort);

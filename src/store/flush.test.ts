@@ -1,5 +1,6 @@
 /** When an acknowledgement is given, and when consumers see a message. */
 import { describe, expect, it } from "vitest";
+import { APPENDS_PENDING_MAX } from "../base/limits.ts";
 import { SimDisk } from "../testing/simDisk.ts";
 import { audit, Journal, SimStore, SMALL } from "../testing/simStore.ts";
 
@@ -101,6 +102,42 @@ describe("SYNC_FLUSH", () => {
       `the body has ${SMALL.maxMessageSize + 1} bytes, maxMessageSize is ${SMALL.maxMessageSize}`,
     );
     expect(sent[2].queueOffset).toBe(1);
+  });
+});
+
+describe("appends that wait for the disk", () => {
+  it("are bounded: one more is refused busy with the number, and taken again when the sync has ended", async () => {
+    const sim = new SimStore(new SimDisk(), new Journal(), {
+      ...SMALL,
+      flushDiskType: "SYNC_FLUSH",
+      mappedFileSizeCommitLog: 64 * 1024 * 1024,
+      mappedFileSizeConsumeQueue: 300_000 * 20,
+      messageIndexEnable: false,
+    });
+    await sim.store.start();
+    const release = holdSyncs(sim.disk);
+    const sent = [];
+    for (let i = 0; i < APPENDS_PENDING_MAX; i++) {
+      sent.push(sim.send("A", 0, 1));
+      if (i % 4096 === 0) await sim.settle();
+    }
+    await sim.settle();
+    expect(sent.filter((one) => one.status !== undefined)).toEqual([]);
+    const refused = sim.send("A", 0, 1);
+    expect(refused).toMatchObject({
+      status: "busy",
+      reason: `${APPENDS_PENDING_MAX} messages wait for the disk already; send again later`,
+    });
+    while (sent.some((one) => one.status === undefined)) {
+      release();
+      await sim.settle();
+    }
+    expect(sent.filter((one) => one.status !== "ok")).toEqual([]);
+    const taken = sim.send("A", 0, 1);
+    await sim.settle();
+    release();
+    await sim.settle();
+    expect(taken).toMatchObject({ status: "ok", queueOffset: APPENDS_PENDING_MAX });
   });
 });
 

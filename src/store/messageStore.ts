@@ -48,7 +48,6 @@ import { WriteGate } from "./writeGate.ts";
 /** What Apache allows a record beyond its body: properties, topic and fields. */
 const RECORD_OVERHEAD_BYTES = 64 * 1024;
 const CHECKPOINT_PERIOD_MS = 10_000;
-const RETENTION_PERIOD_MS = 10_000;
 const FULL_DISK_PROBE_MS = 500;
 /** Queue files written per turn, so that 10,000 dirty queues do not stop the loop. */
 const QUEUES_PER_SLICE = 200;
@@ -174,7 +173,7 @@ export class MessageStore implements Store {
       clock.every(this.#options.flushIntervalCommitLog, () => this.#backgroundSync()),
       clock.every(this.#options.flushIntervalConsumeQueue, () => this.#writeQueues()),
       clock.every(CHECKPOINT_PERIOD_MS, () => void this.checkpoint()),
-      clock.every(RETENTION_PERIOD_MS, () => this.#retention.look()),
+      clock.every(this.#options.cleanResourceInterval, () => this.#retention.look()),
       clock.every(FULL_DISK_PROBE_MS, () => this.#probeFullDisk()),
     );
     if (this.#sync) this.#timers.push(clock.every(500, () => this.#flush.answerTimedOut()));

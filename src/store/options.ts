@@ -1,8 +1,8 @@
 /** The options of the option table that the store obeys; names, units and defaults are Apache's (MessageStoreConfig). */
 export interface StoreOptions {
   storePathRootDir: string;
-  /** Default: `commitlog` below the root. */
-  storePathCommitLog: string;
+  /** Unset or empty: `commitlog` below the root. */
+  storePathCommitLog: string | undefined;
   /** Bytes of one commit log file. */
   mappedFileSizeCommitLog: number;
   /** Bytes of one ConsumeQueue file; rounded up to whole units. */
@@ -20,8 +20,16 @@ export interface StoreOptions {
   fileReservedTime: number;
   /** Hours of the day, `;`-separated. */
   deleteWhen: string;
-  /** Percent. */
+  /** Between looks for files to delete, ms. */
+  cleanResourceInterval: number;
+  /** Commit log files removed per look. */
+  deleteFileBatchMax: number;
+  /** Percent of the disk; kept within 10 to 95. */
   diskMaxUsedSpaceRatio: number;
+  /** Percent of the disk; kept within 30 to 85. */
+  diskSpaceCleanForciblyRatio: number;
+  /** Percent of the disk; kept within 35 to 90. */
+  diskSpaceWarningLevelRatio: number;
   cleanFileForciblyEnable: boolean;
   messageIndexEnable: boolean;
   maxHashSlotNum: number;
@@ -40,7 +48,11 @@ export const STORE_DEFAULTS: StoreOptions = {
   syncFlushTimeout: 5000,
   fileReservedTime: 72,
   deleteWhen: "04",
+  cleanResourceInterval: 10_000,
+  deleteFileBatchMax: 10,
   diskMaxUsedSpaceRatio: 75,
+  diskSpaceCleanForciblyRatio: 85,
+  diskSpaceWarningLevelRatio: 90,
   cleanFileForciblyEnable: true,
   messageIndexEnable: true,
   maxHashSlotNum: 5_000_000,

@@ -97,6 +97,31 @@ describe("retention", () => {
     expect(taken.status).toBe("ok");
   });
 
+  it("obeys options that change while it runs, within Apache's bounds, and removes deleteFileBatchMax files per look", async () => {
+    const { sim, disk } = await fiveFiles({ deleteFileBatchMax: 1, cleanResourceInterval: 1000 });
+    sim.clock.jump(80 * HOUR_MS);
+    disk.used = 60;
+    await sim.advance(1000);
+    expect(files(sim)).toBe(5);
+    sim.options.diskMaxUsedSpaceRatio = 60;
+    await sim.advance(1000);
+    expect(files(sim)).toBe(4);
+    sim.options.fileReservedTime = 100;
+    sim.options.diskSpaceCleanForciblyRatio = 20;
+    disk.used = 29;
+    await sim.advance(1000);
+    expect(files(sim)).toBe(4);
+    disk.used = 30;
+    await sim.advance(1000);
+    expect(files(sim)).toBe(3);
+    sim.options.diskSpaceWarningLevelRatio = 40;
+    disk.used = 40;
+    await sim.advance(1000);
+    const refused = sim.send("A", 0, 1);
+    await sim.settle();
+    expect([refused.status, refused.reason]).toEqual(["notAvailable", expect.stringContaining("writes stop at 40 %")]);
+  });
+
   it("keeps files whose queue offsets no checkpoint covers", async () => {
     const { sim } = await fiveFiles();
     for (let i = 0; i < 10; i++) sim.send("A", 0, 14_000);

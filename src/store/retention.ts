@@ -1,7 +1,8 @@
 /**
- * Deleting old files and watching the disk (Apache: CleanCommitLogService, CleanConsumeQueueService). Looks every 10 s:
- * expired files go at `deleteWhen` o'clock; from diskMaxUsedSpaceRatio on at any hour; from 85 % on the oldest file goes
- * even if it is not expired; from 90 % on writes are refused until the disk is below again.
+ * Deleting old files and watching the disk (Apache: CleanCommitLogService, CleanConsumeQueueService). Looks every
+ * cleanResourceInterval: expired files go at `deleteWhen` o'clock; from diskMaxUsedSpaceRatio on at any hour; from
+ * diskSpaceCleanForciblyRatio on the oldest file goes even if it is not expired; from diskSpaceWarningLevelRatio on writes
+ * are refused until the disk is below again. The options are read at each look, so that a change acts at once.
  */
 import { type Clock, localHour } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
@@ -10,11 +11,16 @@ import type { Disk } from "./disk.ts";
 import type { StoreOptions } from "./options.ts";
 import type { WriteGate } from "./writeGate.ts";
 
-const FORCED_PERCENT = 85;
-const REFUSED_PERCENT = 90;
-/** Files removed per look when space is short (Apache: deleteFileBatchMax 10). */
-const FILES_PER_LOOK = 10;
 const HOUR_MS = 3_600_000;
+
+/** Apache keeps each ratio within bounds of its own (MessageStoreConfig, DefaultMessageStore.CleanCommitLogService). */
+const MAX_USED = { least: 10, most: 95 };
+const CLEAN_FORCIBLY = { least: 30, most: 85 };
+const WARNING_LEVEL = { least: 35, most: 90 };
+
+function within(percent: number, bounds: { least: number; most: number }): number {
+  return Math.min(bounds.most, Math.max(bounds.least, percent));
+}
 
 export interface RetentionHooks {
   /** Files that reach beyond this log offset must stay: derived files do not hold their messages' offsets for sure. */
@@ -59,12 +65,16 @@ export class Retention {
   /** One look. `manual` deletes expired files at any hour. Returns the number of files removed. */
   look(manual = false): number {
     const used = this.usedPercent();
-    const forced = used >= FORCED_PERCENT && this.#options.cleanFileForciblyEnable;
-    const short = used >= this.#options.diskMaxUsedSpaceRatio;
+    const forced = used >= this.#forcedPercent && this.#options.cleanFileForciblyEnable;
+    const short = used >= within(this.#options.diskMaxUsedSpaceRatio, MAX_USED);
     let removed = 0;
     if (manual || forced || short || this.#isTime()) removed = this.#remove(forced);
     this.#watermark(removed > 0 ? this.usedPercent() : used);
     return removed;
+  }
+
+  get #forcedPercent(): number {
+    return within(this.#options.diskSpaceCleanForciblyRatio, CLEAN_FORCIBLY);
   }
 
   #isTime(): boolean {
@@ -76,7 +86,7 @@ export class Retention {
     let removed = 0;
     const { segments } = this.#log;
     const removableTo = this.#hooks.removableTo();
-    while (removed < FILES_PER_LOOK && segments.count > 1) {
+    while (removed < this.#options.deleteFileBatchMax && segments.count > 1) {
       if (segments.firstOffset + segments.fileBytes > removableTo) break;
       const file = segments.fileOf(segments.firstOffset);
       const ageMs = this.#clock.now() - this.#disk.modifiedMs(file);
@@ -84,16 +94,17 @@ export class Retention {
       this.#log.removeFirstFile();
       this.#logger.info({ file, forced, ageHours: Math.round(ageMs / HOUR_MS) }, "commit log file removed");
       removed++;
-      if (forced && this.usedPercent() < FORCED_PERCENT) break;
+      if (forced && this.usedPercent() < this.#forcedPercent) break;
     }
     if (removed > 0) this.#hooks.trimmed(this.#log.first);
     return removed;
   }
 
   #watermark(used: number): void {
-    if (used >= REFUSED_PERCENT) {
+    const refused = within(this.#options.diskSpaceWarningLevelRatio, WARNING_LEVEL);
+    if (used >= refused) {
       this.#gate.watermark(
-        `the disk of ${this.#log.segments.dir} is ${used.toFixed(1)} % full, writes stop at ${REFUSED_PERCENT} % ` +
+        `the disk of ${this.#log.segments.dir} is ${used.toFixed(1)} % full, writes stop at ${refused} % ` +
           "(diskSpaceWarningLevelRatio) and resume below; shorten fileReservedTime or free space",
       );
     } else {

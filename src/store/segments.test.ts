@@ -78,6 +78,14 @@ describe("a run of files", () => {
     expect(() => make(disk).segments.load()).toThrow(/no multiple/);
   });
 
+  it("changes no file when one of them is refused", () => {
+    const disk = new SimDisk();
+    disk.plant(name(0), Buffer.alloc(32));
+    disk.plant(name(32), Buffer.alloc(32));
+    expect(() => make(disk).segments.load()).toThrow(/no multiple of the configured file size 64/);
+    expect([0, 32].map((start) => disk.sizeOf(name(start)))).toEqual([32, 32]);
+  });
+
   it("keeps the run that is believed when files between are missing", () => {
     const { disk, segments } = make();
     for (const start of [0, 128, 192, 320]) disk.plant(name(start), Buffer.alloc(64, start));

@@ -36,19 +36,23 @@ export class Segments {
   }
 
   /**
-   * Reads the directory. A file of a wrong length (a crash while it was made) is set to its full length. Of several runs
-   * with holes between them only one is kept: the last that `believed` accepts by its first offset and first bytes, else
-   * the first. Files behind it are the end of the log that a power loss tore, and removed; files before it stay on disk
+   * Reads the directory. A short file (a crash while it was made) is set to its full length; a long or
+   * misnamed one is refused before a byte of any is changed, because most likely the configured size is wrong. Of several
+   * runs with holes between them only one is kept: the last that `believed` accepts by its first offset and first bytes,
+   * else the first. Files behind it are the end of the log that a power loss tore, and removed; files before it stay on disk
    * but out of reach ({@link incomplete}).
    * @returns what was repaired, one sentence each
    */
   load(believed: (start: number, head: Buffer) => boolean = () => true): string[] {
     const repairs: string[] = [];
     const runs: number[][] = [];
-    for (const name of this.#disk.list(this.dir)) {
-      if (!NAME.test(name)) continue;
-      const start = Number(name);
-      this.#fit(path.join(this.dir, name), start, repairs);
+    const starts = this.#disk
+      .list(this.dir)
+      .filter((name) => NAME.test(name))
+      .map(Number);
+    for (const start of starts) this.#check(start);
+    for (const start of starts) {
+      this.#fit(this.fileOf(start), repairs);
       const run = runs.at(-1);
       if (run !== undefined && start === run[run.length - 1] + this.fileBytes) run.push(start);
       else runs.push([start]);
@@ -67,14 +71,22 @@ export class Segments {
     return repairs;
   }
 
-  #fit(file: string, start: number, repairs: string[]): void {
+  #check(start: number): void {
     if (start % this.fileBytes !== 0) {
-      throw new Error(`${file}: the name is no multiple of the configured file size ${this.fileBytes}`);
+      const name = String(start).padStart(20, "0");
+      throw new Error(
+        `${path.join(this.dir, name)}: the name is no multiple of the configured file size ${this.fileBytes}`,
+      );
     }
+    const file = this.fileOf(start);
     const size = this.#disk.sizeOf(file);
     if (size > this.fileBytes) {
       throw new Error(`${file} has ${size} bytes, the configured file size is ${this.fileBytes}`);
     }
+  }
+
+  #fit(file: string, repairs: string[]): void {
+    const size = this.#disk.sizeOf(file);
     if (size === this.fileBytes) return;
     this.#cache.get(file).truncate(this.fileBytes);
     repairs.push(`${file}: length ${size} set to ${this.fileBytes}`);
