@@ -232,14 +232,9 @@ export class HeaderView {
         let q = valueStart;
         while (q < end && buf[q] !== QUOTE && buf[q] !== BACKSLASH) q++;
         this.valueStart[i] = valueStart;
-        if (buf[q] === BACKSLASH) {
-          const close = this.#stringEnd(p, end);
-          this.valueEnd[i] = unescapeInPlace(buf, q, close);
-          q = close;
-        } else {
-          if (q >= end) throw new HeaderError("extFields string without its closing quote");
-          this.valueEnd[i] = q;
-        }
+        if (q >= end) throw new HeaderError("extFields string without its closing quote");
+        this.valueEnd[i] = q;
+        if (buf[q] === BACKSLASH) q = this.#unescape(i, q, end);
         this.keyStart[i] = keyStart;
         this.keyEnd[i] = keyEnd;
         this.count = i + 1;
@@ -273,6 +268,73 @@ export class HeaderView {
     while (p < end && buf[p] !== QUOTE) p += buf[p] === BACKSLASH ? 2 : 1;
     if (p >= end) throw new HeaderError("string without its closing quote");
     return p;
+  }
+
+  /**
+   * Undoes the JSON escapes of value `i` in place, from the first backslash at `at` on; sets its end and returns the position
+   * of its closing quote. One pass: properties have an escape every few bytes. Lone surrogates become U+FFFD, as in Java.
+   */
+  #unescape(i: number, at: number, end: number): number {
+    const buf = this.buf;
+    let to = at;
+    let from = at;
+    while (from < end) {
+      const b = buf[from];
+      if (b === QUOTE) {
+        this.valueEnd[i] = to;
+        return from;
+      }
+      if (b !== BACKSLASH) {
+        buf[to++] = b;
+        from++;
+        continue;
+      }
+      const kind = buf[from + 1];
+      from += 2;
+      switch (kind) {
+        case 0x75: {
+          let unit = hex4(buf, from, end);
+          from += 4;
+          if (unit < 0x80) {
+            buf[to++] = unit;
+            break;
+          }
+          if (unit >= 0xd800 && unit < 0xdc00 && buf[from] === BACKSLASH && buf[from + 1] === 0x75) {
+            const low = hex4(buf, from + 2, end);
+            if (low >= 0xdc00 && low < 0xe000) {
+              unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+              from += 6;
+            }
+          }
+          to = writeUtf8(buf, to, unit);
+          break;
+        }
+        case 0x6e:
+          buf[to++] = 0x0a;
+          break;
+        case 0x74:
+          buf[to++] = 0x09;
+          break;
+        case 0x72:
+          buf[to++] = 0x0d;
+          break;
+        case 0x62:
+          buf[to++] = 0x08;
+          break;
+        case 0x66:
+          buf[to++] = 0x0c;
+          break;
+        case QUOTE:
+        case BACKSLASH:
+        case 0x2f:
+          buf[to++] = kind;
+          break;
+        default:
+          if (from > end) throw new HeaderError("string without its closing quote");
+          throw new HeaderError(`unknown JSON escape \\${String.fromCharCode(kind)}`);
+      }
+    }
+    throw new HeaderError("string without its closing quote");
   }
 
   #skipNested(at: number, end: number): number {
@@ -370,71 +432,13 @@ function jsonText(buf: Buffer, start: number, end: number): string {
   }
 }
 
-/** Undoes JSON escapes in `buf[start, end)` in place; returns the new end. Lone surrogates become U+FFFD, as in Java. */
-function unescapeInPlace(buf: Buffer, start: number, end: number): number {
-  let to = start;
-  let from = start;
-  while (from < end) {
-    const b = buf[from];
-    if (b !== BACKSLASH) {
-      buf[to++] = b;
-      from++;
-      continue;
-    }
-    const kind = buf[from + 1];
-    from += 2;
-    switch (kind) {
-      case 0x75: {
-        let unit = hex4(buf, from, end);
-        from += 4;
-        if (unit < 0x80) {
-          buf[to++] = unit;
-          break;
-        }
-        if (unit >= 0xd800 && unit < 0xdc00 && buf[from] === BACKSLASH && buf[from + 1] === 0x75) {
-          const low = hex4(buf, from + 2, end);
-          if (low >= 0xdc00 && low < 0xe000) {
-            unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-            from += 6;
-          }
-        }
-        to = writeUtf8(buf, to, unit);
-        break;
-      }
-      case 0x6e:
-        buf[to++] = 0x0a;
-        break;
-      case 0x74:
-        buf[to++] = 0x09;
-        break;
-      case 0x72:
-        buf[to++] = 0x0d;
-        break;
-      case 0x62:
-        buf[to++] = 0x08;
-        break;
-      case 0x66:
-        buf[to++] = 0x0c;
-        break;
-      case QUOTE:
-      case BACKSLASH:
-      case 0x2f:
-        buf[to++] = kind;
-        break;
-      default:
-        throw new HeaderError(`unknown JSON escape \\${String.fromCharCode(kind)}`);
-    }
-  }
-  return to;
-}
-
 function hex4(buf: Buffer, at: number, end: number): number {
   if (at + 4 > end) throw new HeaderError("\\u escape cut short");
   let value = 0;
   for (let i = 0; i < 4; i++) {
     const c = buf[at + i];
     const digit = c >= 48 && c <= 57 ? c - 48 : (c | 32) >= 97 && (c | 32) <= 102 ? (c | 32) - 87 : -1;
-    if (digit < 0) throw new HeaderError("\\u escape is not hexadecimal");
+    if (digit < 0) throw new HeaderError(`\\u escape ${c === QUOTE ? "cut short" : "is not hexadecimal"}`);
     value = (value << 4) | digit;
   }
   return value;
