@@ -1,4 +1,4 @@
-// Writes the TypeScript that follows from proto/*.json: `npm run generate`. With --check it writes nothing, names each file that is
+// Writes the TypeScript that follows from proto/: `npm run generate`. With --check it writes nothing, names each file that is
 // not what it should be, and exits with 1.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -7,7 +7,7 @@ import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const SOURCES = fileURLToPath(new URL("src/", import.meta.url));
-const CLASSES = ["Dumper", "Json", "WireDump", "OptionDump", "ConfigProbe"];
+const CLASSES = ["Dumper", "Json", "WireDump", "OptionDump", "ProtoDump", "ConfigProbe"];
 
 /**
  * Calls `use` with a function that runs one view; everything that was written for it is gone afterwards.

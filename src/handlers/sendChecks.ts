@@ -12,9 +12,11 @@ import type { SendRequest } from "../protocol/sendCodec.ts";
 import { type BrokerParts, refuse } from "./parts.ts";
 
 type Parts = Pick<BrokerParts, "config" | "topics">;
+/** What is asked of a send request, whatever protocol brought it. */
+type Request = Pick<SendRequest, "topic" | "queueId" | "unitMode" | "defaultTopic" | "defaultTopicQueueNums">;
 
 /** The topic to send to, created if that is allowed, or the refusal. */
-export function checkSend(parts: Parts, request: SendRequest, caller: Caller): TopicConfig | Reply {
+export function checkSend(parts: Parts, request: Request, caller: Caller): TopicConfig | Reply {
   const { topic } = request;
   const known = parts.topics.get(topic);
   if (
@@ -30,7 +32,7 @@ export function checkSend(parts: Parts, request: SendRequest, caller: Caller): T
 
 function checkSlowly(
   parts: Parts,
-  request: SendRequest,
+  request: Request,
   caller: Caller,
   known: TopicConfig | undefined,
 ): TopicConfig | Reply {
@@ -63,7 +65,7 @@ function notAllowed(topic: string): Reply {
   return refuse("NO_PERMISSION", `Sending message to topic[${topic}] is forbidden.`);
 }
 
-function create(parts: Parts, request: SendRequest, caller: Caller): TopicConfig | undefined {
+function create(parts: Parts, request: Request, caller: Caller): TopicConfig | undefined {
   const retry = request.topic.startsWith(RETRY_PREFIX);
   const sysFlag = request.unitMode ? (retry ? TOPIC_UNIT_SUB : TOPIC_UNIT) : 0;
   const { topic, defaultTopic, defaultTopicQueueNums } = request;

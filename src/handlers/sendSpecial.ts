@@ -28,19 +28,30 @@ export async function sendSpecial(
   call: HotCall,
   version: number,
 ): Promise<Reply> {
-  const { parts } = sender;
-  const properties = parseProperties(call.buf.toString("utf8", request.propertiesStart, request.propertiesEnd));
   const message: NewMessage = {
     topic: request.topic,
-    queueId: request.queueId < 0 ? parts.random.int(topic.writeQueueNums) : request.queueId,
+    queueId: request.queueId < 0 ? sender.parts.random.int(topic.writeQueueNums) : request.queueId,
     body: call.buf.subarray(call.bodyStart, call.bodyEnd),
-    properties,
+    properties: parseProperties(call.buf.toString("utf8", request.propertiesStart, request.propertiesEnd)),
     flag: request.flag,
     sysFlag: topic.topicFilterType === "MULTI_TAG" ? request.sysFlag | MULTI_TAGS : request.sysFlag,
     bornTimestamp: request.bornTimestamp,
     bornHost: call.caller.host,
     reconsumeTimes: request.reconsumeTimes,
   };
+  return sendMessage(sender, request, topic, message, version);
+}
+
+/** Sends a message that is no frame (any more): the ordinary path of remoting, and the only one of gRPC. */
+export async function sendMessage(
+  sender: Sender,
+  request: Pick<SendRequest, "reconsumeTimes" | "maxReconsumeTimes">,
+  topic: TopicConfig,
+  message: NewMessage,
+  version: number,
+): Promise<Reply> {
+  const { parts } = sender;
+  const { properties } = message;
   const refusal = retryOrDlq(sender, request, message, version) ?? unbuilt(message);
   if (refusal !== undefined) return refusal;
   properties.delete("POP_CK");
@@ -62,7 +73,12 @@ export async function sendSpecial(
 }
 
 /** A message that a client sends to a retry topic itself, because sending back failed (handleRetryAndDLQ). */
-function retryOrDlq(sender: Sender, request: SendRequest, message: NewMessage, version: number): Reply | undefined {
+function retryOrDlq(
+  sender: Sender,
+  request: Pick<SendRequest, "reconsumeTimes" | "maxReconsumeTimes">,
+  message: NewMessage,
+  version: number,
+): Reply | undefined {
   const { parts } = sender;
   if (!message.topic.startsWith(RETRY_PREFIX)) return undefined;
   const group = message.topic.slice(RETRY_PREFIX.length);

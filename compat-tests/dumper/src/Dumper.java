@@ -21,6 +21,8 @@ public final class Dumper {
                 return WireDump.dump(new File(argument));
             case "options":
                 return OptionDump.dump();
+            case "grpc":
+                return ProtoDump.dump();
             case "broker":
                 return ConfigProbe.broker(argument);
             case "namesrv":
