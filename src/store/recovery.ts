@@ -7,10 +7,17 @@
  *   derived:  |--- synced, believed ---|--- dispatched again ---|
  */
 import { Buffer } from "node:buffer";
+import * as path from "node:path";
+import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { BLANK_BYTES, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, type RecordCheck, RecordView } from "../message/record.ts";
 import type { CheckpointState } from "./checkpoint.ts";
-import type { Segments } from "./segments.ts";
+import type { DerivedFiles } from "./derivedFiles.ts";
+import type { DirNames } from "./dirNames.ts";
+import type { Disk } from "./disk.ts";
+import type { FileCache } from "./fileCache.ts";
+import type { StoreOptions } from "./options.ts";
+import { Segments } from "./segments.ts";
 
 /** Window that the scan reads the log through; grows for a larger record. */
 const WINDOW_BYTES = 4 * 1024 * 1024;
@@ -37,6 +44,76 @@ export interface RecoveryInput {
   log: Logger;
   /** Gives a record that derived files may lack to them, in log order; the view is reused. */
   dispatch(view: RecordView): void;
+}
+
+export interface Recovered {
+  segments: Segments;
+  /** Everything below was known durable. */
+  from: number;
+  /** Where the next record goes. */
+  end: number;
+  /** Store time of the newest message known, ms. */
+  lastTimestamp: number;
+}
+
+/** Brings log and derived files to one state. @throws what makes the store unreadable, such as files of another size */
+export async function recoverStore(context: {
+  disk: Disk;
+  clock: Clock;
+  log: Logger;
+  cache: FileCache;
+  names: DirNames;
+  options: StoreOptions;
+  derived: DerivedFiles;
+  clean: boolean;
+}): Promise<Recovered> {
+  const { disk, clock, log, cache, names, options, derived, clean } = context;
+  const began = clock.monotonicMs();
+  const dir = options.storePathCommitLog || path.join(options.storePathRootDir, "commitlog");
+  names.mkdir(dir);
+  const segments = new Segments(disk, cache, names, dir, options.mappedFileSizeCommitLog);
+  const checkpoint = derived.checkpointFile.read();
+  // Files above the checkpoint may be torn from the rest by a power loss, files below only by retention.
+  const synced = checkpoint?.ours?.syncedLogOffset ?? 0;
+  const repairs = segments.load((start) => clean || start < synced);
+  const logStart = checkpoint?.ours?.firstLogOffset ?? 0;
+  while (segments.firstOffset + segments.fileBytes <= logStart && segments.removeFirst()) {
+    repairs.push("a commit log file that retention had removed was back after a power loss");
+  }
+  let gap = false;
+  const input: RecoveryInput = {
+    segments,
+    clean,
+    checkpoint,
+    log,
+    dispatch: (view) => {
+      if (!gap) gap = !derived.redispatch(view, false);
+    },
+  };
+  const from = scanStart(input);
+  // Damage below is fenced, not taken for the end: no crash makes it.
+  const durable = Math.max(from, Math.min(synced, segments.endOffset));
+  const rebuild = await derived.load(clean, from, durable, checkpoint?.ours, segments, repairs);
+  let result = scanLog(input, rebuild.index || rebuild.queues ? segments.firstOffset : from, durable);
+  if (gap) {
+    log.warn("a ConsumeQueue lacks units of before the checkpoint: all queues are rebuilt from the commit log");
+    const below = Math.min(durable, result.end);
+    await derived.rebuildQueues(segments.firstOffset, below);
+    const fill = { ...input, dispatch: (view: RecordView) => void derived.redispatch(view, true) };
+    result = scanLog(fill, segments.firstOffset, below);
+  }
+  derived.settle(clean, segments.firstOffset, result.end, repairs);
+  derived.checkpointedTo = rebuild.queues || rebuild.index || gap ? 0 : from;
+  for (const repair of repairs) log.warn({ repair }, "store repaired");
+  const { end, dispatched } = result;
+  const ms = Math.round(clock.monotonicMs() - began);
+  log.info({ clean, scannedFrom: from, end, dispatched, ms }, "store recovered");
+  return {
+    segments,
+    from: Math.min(from, end),
+    end,
+    lastTimestamp: Math.max(result.lastTimestamp, checkpoint?.logTimestamp ?? 0),
+  };
 }
 
 /** Where to begin reading, such that everything below is known good. */
