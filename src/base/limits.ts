@@ -39,3 +39,9 @@ export const STORE_OPEN_FILES_MAX = 512;
 export const PULL_HOLDS_MAX = 100_000;
 /** Appends that may wait for their acknowledgement (a stalled disk under SYNC_FLUSH); above it sends are refused as busy. */
 export const APPENDS_PENDING_MAX = 131_072;
+/** Nesting of an SQL92 expression: parsing and evaluating recurse this deep. Chains of AND and OR count as one level. */
+export const SQL_DEPTH_MAX = 256;
+/** Compiled filters of pulls that bring their own expression; all are forgotten when there are more. */
+export const FILTERS_CACHED_MAX = 4096;
+/** Longer expressions are compiled for each pull instead of kept. */
+export const FILTER_CACHED_CHARS_MAX = 1024;

@@ -100,6 +100,14 @@ export class ConsumerGroup implements ConsumerKind {
  */
 const NEWCOMER_MS = 500;
 
+/** Hears what consumers subscribe to (Apache: ConsumerIdsChangeListener, its REGISTER and UNREGISTER). */
+export interface SubscriptionListener {
+  /** A heartbeat of the group came with its subscriptions. */
+  subscribed(group: string, subscriptions: readonly SubscriptionData[]): void;
+  /** The group's last consumer left. */
+  deserted(group: string): void;
+}
+
 interface Memberships {
   readonly consumers: Set<string>;
   readonly producers: Set<string>;
@@ -117,6 +125,7 @@ export class Clients {
   /** Groups whose members are told at the end of the turn, each with the connections that joined in it. */
   readonly #toNotify = new Map<string, Set<number>>();
   readonly #sharedIds = new Set<string>();
+  readonly #listeners: SubscriptionListener[] = [];
   #timer: Timer | undefined;
 
   constructor(options: ClientOptions, clock: Clock, log: Logger) {
@@ -132,6 +141,11 @@ export class Clients {
 
   stop(): void {
     this.#clock.clear(this.#timer);
+  }
+
+  /** Adds a listener; it cannot be removed. */
+  onSubscriptions(listener: SubscriptionListener): void {
+    this.#listeners.push(listener);
   }
 
   /** What a group wants of a topic, if a connected consumer said so. Hot: two map look-ups, no allocation. */
@@ -193,6 +207,7 @@ export class Clients {
     }
     const changed = (subscriptions !== undefined && info.subscribe(subscriptions)) || joined;
     if (changed && notify) this.#notify(info, joined ? client.caller.id : undefined);
+    if (subscriptions !== undefined) for (const heard of this.#listeners) heard.subscribed(group, subscriptions);
     return changed;
   }
 
@@ -303,6 +318,7 @@ export class Clients {
     if (info.members.size === 0) {
       this.#consumers.delete(info.name);
       this.#fingerprints.delete(info.name);
+      for (const heard of this.#listeners) heard.deserted(info.name);
     } else if (notify) {
       this.#notify(info);
     }

@@ -4,6 +4,7 @@
  */
 import { TOPIC_UNIT_SUB } from "../broker/model.ts";
 import { retryTopic } from "../broker/names.ts";
+import { compileFilter, isTagType } from "../filter/messageFilter.ts";
 import { encodeConsumerList } from "../protocol/bodies/consumerList.ts";
 import { type ConsumerData, decodeHeartbeatData } from "../protocol/bodies/heartbeatData.ts";
 import { readBean } from "../protocol/bodies/reader.ts";
@@ -15,6 +16,7 @@ import {
   HeartbeatRequestHeader,
   UnregisterClientRequestHeader,
 } from "../protocol/generated/headers.ts";
+import { unsupportedFilter } from "./filterReplies.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
 type Parts = Pick<BrokerParts, "config" | "topics" | "groups" | "clients" | "locks">;
@@ -89,20 +91,13 @@ function consumerList(parts: Parts, call: Call<GetConsumerListByGroupRequestHead
 /** A push consumer asks at its start whether the broker can filter the way it wants. */
 function checkClient(parts: Parts, call: Call): Reply {
   const subscription = readBean("CheckClientRequestBody", call.body).bean("subscriptionData", readSubscriptionData);
-  if (subscription === undefined || isTag(subscription.expressionType)) return ok();
-  if (!parts.config.enablePropertyFilter) {
-    return refuse(
-      "SYSTEM_ERROR",
-      `The broker does not support consumer to filter message by ${subscription.expressionType}`,
-    );
+  if (subscription === undefined || isTagType(subscription.expressionType)) return ok();
+  const { expressionType, subString } = subscription;
+  if (!parts.config.enablePropertyFilter) return unsupportedFilter(expressionType);
+  try {
+    compileFilter(subString, expressionType);
+  } catch (error) {
+    return refuse("SUBSCRIPTION_PARSE_FAILED", (error as Error).message);
   }
-  return refuse(
-    "SYSTEM_ERROR",
-    `The broker does not support consumer to filter message by ${subscription.expressionType}: this release filters by TAG only, whatever enablePropertyFilter says`,
-  );
-}
-
-/** ExpressionType.isTagType: none counts as TAG. */
-function isTag(expressionType: string | undefined): boolean {
-  return expressionType === undefined || expressionType === "" || expressionType === "TAG";
+  return ok();
 }

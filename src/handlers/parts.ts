@@ -7,6 +7,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { Clients } from "../broker/clients.ts";
+import type { ConsumerFilters } from "../broker/consumerFilters.ts";
 import type { Counters } from "../broker/counters.ts";
 import type { Groups } from "../broker/groups.ts";
 import type { Offsets } from "../broker/offsets.ts";
@@ -48,6 +49,7 @@ export interface BrokerParts {
   readonly groups: Groups;
   readonly offsets: Offsets;
   readonly clients: Clients;
+  readonly consumerFilters: ConsumerFilters;
   readonly locks: QueueLocks;
   readonly schedule: Schedule;
   readonly registration: Registration;

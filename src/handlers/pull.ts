@@ -4,8 +4,10 @@
  * again. A pull that finds nothing waits in PullHolds.
  */
 import { isReadable } from "../broker/model.ts";
+import { RETRY_PREFIX } from "../broker/names.ts";
 import type { Held, PullHolds } from "../broker/pullHolds.ts";
-import { parseTags, tagFilter, type UnitFilter } from "../filter/tags.ts";
+import { RetryFilter } from "../broker/retryFilter.ts";
+import { FilterCache, isTagType, type UnitFilter } from "../filter/messageFilter.ts";
 import { PULL_COMMIT_OFFSET, PULL_SUBSCRIPTION, PULL_SUSPEND } from "../message/sysFlag.ts";
 import type { SubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
 import type { TopicConfig } from "../protocol/bodies/topicConfig.ts";
@@ -16,6 +18,7 @@ import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import { type PullReplyFields, PullRequest, writePullHead } from "../protocol/pullCodec.ts";
 import type { MessageStore } from "../store/messageStore.ts";
 import { Selection, type SelectionStatus } from "../store/selection.ts";
+import { unsupportedFilter } from "./filterReplies.ts";
 import { type BrokerParts, refuse } from "./parts.ts";
 
 export type PullParts = Omit<BrokerParts, "store"> & { readonly store: MessageStore; readonly holds: PullHolds };
@@ -31,7 +34,6 @@ const BY_BROADCAST = 4;
 const BY_SUBSCRIPTION = 5;
 /** Rounds of loading for one pull; more would mean that the cache is thrashing. */
 const LOAD_ROUNDS_MAX = 16;
-const FILTERS_CACHED_MAX = 4096;
 
 export function pullRows(parts: PullParts): Row[] {
   const puller = new Puller(parts);
@@ -52,6 +54,8 @@ interface Pull {
   filter: UnitFilter;
   /** Queue offset before which nothing passes the filter: a held pull looks only at what has come since. */
   seenTo: number;
+  /** Queue offset to select from: behind the one asked for once loading old records has passed over unwanted ones. */
+  from: number;
 }
 
 export class Puller {
@@ -60,7 +64,7 @@ export class Puller {
   /** The pull being answered; one that outlives its frame is copied by {@link keep}. */
   readonly #pull = { request: this.#request } as Pull;
   readonly #selection = new Selection();
-  readonly #filters = new Map<string, UnitFilter>();
+  readonly #filters = new FilterCache();
   readonly #fields: PullReplyFields = {
     suggestWhichBrokerId: 0,
     nextBeginOffset: 0,
@@ -125,6 +129,7 @@ export class Puller {
     pull.group = group;
     pull.filter = filter;
     pull.seenTo = request.queueOffset;
+    pull.from = request.queueOffset;
     return pull;
   }
 
@@ -153,23 +158,41 @@ export class Puller {
     if (subscription.subVersion < request.subVersion) {
       return refuse("SUBSCRIPTION_NOT_LATEST", "the consumer's subscription not latest");
     }
-    return this.#expression(subscription.subString, subscription.expressionType);
+    if (isTagType(subscription.expressionType)) return this.#expression(subscription.subString, undefined);
+    return this.#groupFilter(request, subscription.expressionType);
   }
 
+  /** The property filter that the group's heartbeat brought. */
+  #groupFilter({ topic, group, subVersion }: PullRequest, type: string): UnitFilter | Reply {
+    const { consumerFilters, config } = this.#parts;
+    const known = consumerFilters.get(topic, group);
+    if (known === undefined) {
+      return refuse(
+        "FILTER_DATA_NOT_EXIST",
+        "The broker's consumer filter data is not exist!Your expression may be wrong!",
+      );
+    }
+    if (known.clientVersion < subVersion) {
+      return refuse("FILTER_DATA_NOT_LATEST", "the consumer's consumer filter data not latest");
+    }
+    if (!config.enablePropertyFilter) return unsupportedFilter(type);
+    const byOrigin = config.filterSupportRetry && topic.startsWith(RETRY_PREFIX);
+    return byOrigin ? new RetryFilter(group, consumerFilters) : known.filter;
+  }
+
+  /** An expression that came with the pull itself, or tags, which need no compiling beforehand. */
   #expression(expression: string | undefined, type: string | undefined): UnitFilter | Reply {
-    if (type !== undefined && type !== "" && type !== "TAG") {
-      return refuse("SYSTEM_ERROR", `The broker does not support consumer to filter message by ${type}`);
+    if (!isTagType(type) && expression !== undefined && expression !== "" && !this.#parts.config.enablePropertyFilter) {
+      return unsupportedFilter(type);
     }
-    const key = expression ?? "*";
-    let filter = this.#filters.get(key);
-    if (filter === undefined) {
-      if (this.#filters.size >= FILTERS_CACHED_MAX) this.#filters.clear();
-      const parsed = tagsOf(key);
-      if (parsed === undefined) return refuse("SUBSCRIPTION_PARSE_FAILED", "parse the consumer's subscription failed");
-      filter = parsed;
-      this.#filters.set(key, filter);
+    try {
+      return this.#filters.get(expression, type);
+    } catch (error) {
+      const words = "parse the consumer's subscription failed";
+      // Tags that are none need no further reason.
+      const remark = isTagType(type) ? words : `${words}: ${(error as Error).message}`;
+      return refuse("SUBSCRIPTION_PARSE_FAILED", remark);
     }
-    return filter;
   }
 
   #commitOffset(request: PullRequest, caller: Caller): void {
@@ -198,8 +221,13 @@ export class Puller {
     );
     // The first message is given whatever the limits say.
     const maxCount = Math.max(1, Math.min(request.maxMsgNums, config.maxTransferCountOnMessageInMemory));
-    store.select(selection, request.topic, request.queueId, request.queueOffset, maxCount, maxBytes, pull.filter);
-    if (selection.status === "missing") return false;
+    store.select(selection, request.topic, request.queueId, pull.from, maxCount, maxBytes, pull.filter);
+    if (selection.status === "missing") {
+      pull.from = selection.nextOffset;
+      return false;
+    }
+    // Nothing was wanted on the way to the end: as if one look had gone all the way.
+    if (selection.status === "atEnd" && pull.from > request.queueOffset) selection.status = "noMatch";
     this.#fields.minOffset = selection.minOffset;
     this.#fields.maxOffset = selection.maxOffset;
     offsets.commitPull(request.group, request.topic, request.queueId, selection.nextOffset);
@@ -229,7 +257,7 @@ export class Puller {
         }
         if (this.#answer(pull, maySuspend)) return;
         if (rounds > 0) this.#answerLater(pull, maySuspend, rounds - 1);
-        else this.#write(pull, ResponseCode.PULL_RETRY_IMMEDIATELY, "MESSAGE_WAS_REMOVING", request.queueOffset);
+        else this.#write(pull, ResponseCode.PULL_RETRY_IMMEDIATELY, "MESSAGE_WAS_REMOVING", pull.from);
       })
       .catch((error: Error) => {
         this.#parts.log.error({ err: error, topic: request.topic, queueId: request.queueId }, "pull failed");
@@ -296,15 +324,6 @@ export class Puller {
     fields.groupSysFlag = pull.group.groupSysFlag;
   }
 }
-
-/** The filter of a tag expression; undefined when it has nothing between its separators (FilterAPI.buildSubscriptionData). */
-function tagsOf(expression: string): UnitFilter | undefined {
-  if (expression === "" || expression === "*" || parseTags(expression).length > 0) return tagFilter(expression);
-  return expression.replaceAll("||", "") === "" ? undefined : NO_UNITS;
-}
-
-/** Blank tags are tags that no message has. */
-const NO_UNITS: UnitFilter = { matches: () => false };
 
 class HeldPull implements Held {
   readonly #puller: Puller;

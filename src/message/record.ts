@@ -57,6 +57,21 @@ export function storeTimestampAt(buf: Buffer, at: number): number {
   return at + 48 + ((buf.readInt32BE(at + SYS_FLAG_AT) & BORN_HOST_V6) === 0 ? 8 : 20);
 }
 
+/** Where the properties of the record in `buf[at, end)` begin (they reach to its end); -1 when its fields do not fit into it. */
+export function propertiesStart(buf: Buffer, at: number, end: number): number {
+  const sysFlag = buf.readInt32BE(at + SYS_FLAG_AT);
+  const hosts = ((sysFlag & BORN_HOST_V6) === 0 ? 8 : 20) + ((sysFlag & STORE_HOST_V6) === 0 ? 8 : 20);
+  const bodyLengthAt = at + 48 + hosts + 8 + 12;
+  if (bodyLengthAt + 4 > end) return -1;
+  const topicLengthAt = bodyLengthAt + 4 + buf.readInt32BE(bodyLengthAt);
+  if (topicLengthAt < bodyLengthAt || topicLengthAt + 4 > end) return -1;
+  const topicAt =
+    buf.readInt32BE(at + 4) === MAGIC_V1
+      ? topicLengthAt + 1 + buf[topicLengthAt]
+      : topicLengthAt + 2 + buf.readUInt16BE(topicLengthAt);
+  return topicAt + 2 <= end && topicAt + 2 + buf.readUInt16BE(topicAt) === end ? topicAt + 2 : -1;
+}
+
 /** What a record's bytes turned out to be. */
 export type RecordCheck = "record" | "blank" | "end" | "damaged";
 

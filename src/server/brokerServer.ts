@@ -6,6 +6,7 @@ import { lookup } from "node:dns/promises";
 import * as path from "node:path";
 import { hostBytes } from "../base/host.ts";
 import { Clients } from "../broker/clients.ts";
+import { ConsumerFilters } from "../broker/consumerFilters.ts";
 import { Counters } from "../broker/counters.ts";
 import { Groups } from "../broker/groups.ts";
 import { Offsets } from "../broker/offsets.ts";
@@ -75,6 +76,8 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     log,
   );
   const clients = new Clients(config, clock, log);
+  const consumerFilters = new ConsumerFilters(config, metadata("consumerFilter.json"), clock, log);
+  clients.onSubscriptions(consumerFilters);
   const locks = new QueueLocks(clock, log);
   const holds = new PullHolds(clock);
   schedule = new Schedule(
@@ -105,6 +108,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     groups,
     offsets,
     clients,
+    consumerFilters,
     locks,
     holds,
     schedule,
@@ -131,6 +135,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   store.storeHost = hostBytes(ip, config.listenPort);
   offsets.start();
   clients.start();
+  consumerFilters.start();
   holds.start();
   rates.start();
   counters.start();
@@ -152,6 +157,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
       await Promise.all([server.close(), fast.close()]);
       client.close();
       await offsets.stop();
+      await consumerFilters.stop();
       await topics.saved();
       await groups.saved();
       await store.close();

@@ -7,7 +7,7 @@
  * `append` encodes into the tail, `writeOut` makes one positional write of all that is pending, `rollback` takes back
  * what could not be written. Who may be told about it is decided in flush.ts.
  */
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import { writeInt32 } from "../base/int64.ts";
 import type { MessageDraft } from "../message/draft.ts";
 import { BLANK_BYTES, MAGIC_BLANK } from "../message/record.ts";
@@ -24,6 +24,7 @@ export interface CommitLogLimits {
 }
 
 const SOURCE = "log";
+const NOTHING: Buffer = Buffer.alloc(0);
 
 export class CommitLog {
   readonly segments: Segments;
@@ -34,6 +35,12 @@ export class CommitLog {
   written: number;
   /** Offset of the next record. */
   end: number;
+  /** What {@link view} found: the bytes in `viewBuf[viewAt, viewEnd)`. */
+  viewBuf: Buffer = NOTHING;
+  viewAt = 0;
+  viewEnd = 0;
+  /** Holds a viewed range that two blocks share. */
+  #pieced: Buffer = NOTHING;
 
   /** @param names the names of the log's own files, and of nothing else */
   constructor(segments: Segments, names: DirNames, end: number, limits: CommitLogLimits) {
@@ -167,6 +174,30 @@ export class CommitLog {
       block.copy(to, at + done, from, from + n);
       done += n;
     }
+    return true;
+  }
+
+  /**
+   * Shows `[offset, offset + bytes)` in {@link viewBuf} without copying where it lies in one piece; false when some of it
+   * is not in memory (see {@link load}). To be used before the next call.
+   */
+  view(offset: number, bytes: number): boolean {
+    const chunk = this.#tail.find(offset, bytes);
+    if (chunk) return this.#show(chunk.buf, offset - chunk.base, bytes);
+    const size = this.#blocks.blockBytes;
+    const from = offset % size;
+    if (from + bytes <= size) {
+      const block = this.#blocks.peek(SOURCE, Math.floor(offset / size), from + bytes);
+      return block !== undefined && this.#show(block, from, bytes);
+    }
+    if (this.#pieced.length < bytes) this.#pieced = Buffer.allocUnsafe(bytes);
+    return this.copy(offset, bytes, this.#pieced, 0) && this.#show(this.#pieced, 0, bytes);
+  }
+
+  #show(buf: Buffer, at: number, bytes: number): boolean {
+    this.viewBuf = buf;
+    this.viewAt = at;
+    this.viewEnd = at + bytes;
     return true;
   }
 

@@ -8,7 +8,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import * as limits from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
-import type { UnitFilter } from "../filter/tags.ts";
+import type { UnitFilter } from "../filter/messageFilter.ts";
 import type { MessageDraft } from "../message/draft.ts";
 import type { PropertyScan } from "../message/propertyScan.ts";
 import { type AppendCounters, Appender } from "./appender.ts";

@@ -4,7 +4,8 @@
  * memory is named in `missing*`, to be loaded before the caller selects again.
  */
 import { readInt64OrMinus1 } from "../base/int64.ts";
-import type { UnitFilter } from "../filter/tags.ts";
+import type { RecordFilter, UnitFilter } from "../filter/messageFilter.ts";
+import { propertiesStart } from "../message/record.ts";
 import type { CommitLog } from "./commitLog.ts";
 import { type ConsumeQueue, foundAt, UNIT_BYTES } from "./consumeQueue.ts";
 
@@ -77,6 +78,7 @@ export class Selection {
   ): void {
     const stop = Math.min(queue.max, offset + Math.max(UNITS_SCANNED_MAX, maxCount));
     const firstInLog = log.first;
+    const { record } = filter;
     let at = offset;
     scan: while (at < stop) {
       const units = queue.unitBuffer(at);
@@ -93,6 +95,14 @@ export class Selection {
         // Deleted under a slow reader, or the blank before a queue's first message.
         if (logOffset < firstInLog || size === 0x7fffffff) continue;
         if (!filter.matches(units.readInt32BE(p + 16))) continue;
+        if (record !== undefined) {
+          if (!log.view(logOffset, size)) {
+            if (this.count > 0) break scan;
+            this.#missing(queue, at, logOffset, size);
+            return;
+          }
+          if (!passes(record, log)) continue;
+        }
         if (this.count > 0 && this.bytes + size > maxBytes) break scan;
         if (!log.resident(logOffset, size)) {
           if (this.count > 0) break scan;
@@ -118,4 +128,11 @@ export class Selection {
     this.missingLogOffset = logOffset;
     this.missingBytes = bytes;
   }
+}
+
+/** Whether the record that the log has in view is wanted; one whose fields are damaged is given, so that somebody sees it. */
+function passes(record: RecordFilter, log: CommitLog): boolean {
+  const { viewBuf, viewAt, viewEnd } = log;
+  const start = propertiesStart(viewBuf, viewAt, viewEnd);
+  return start < 0 || record.passes(viewBuf, start, viewEnd);
 }

@@ -3,6 +3,7 @@
 import { silentLogger } from "../base/log.ts";
 import { seededRandom } from "../base/random.ts";
 import { Clients } from "../broker/clients.ts";
+import { ConsumerFilters } from "../broker/consumerFilters.ts";
 import { Counters } from "../broker/counters.ts";
 import { Groups } from "../broker/groups.ts";
 import { Offsets } from "../broker/offsets.ts";
@@ -61,6 +62,9 @@ export function fakeBroker(options: Record<string, string> = {}): FakeBroker {
   const offsets = new Offsets(config, file("consumerOffset.json"), clock, log);
   const schedule = new Schedule(config, store, file("delayOffset.json"), clock, log);
   store.deliverTime = (level, time) => schedule.levels.deliverTime(level, time);
+  const clients = new Clients(config, clock, log);
+  const consumerFilters = new ConsumerFilters(config, file("consumerFilter.json"), clock, log);
+  clients.onSubscriptions(consumerFilters);
   const registered: number[] = [];
   const registration = new Registration(
     config,
@@ -91,7 +95,8 @@ export function fakeBroker(options: Record<string, string> = {}): FakeBroker {
     topics,
     groups: new Groups(config, file("subscriptionGroup.json"), clock, log),
     offsets,
-    clients: new Clients(config, clock, log),
+    clients,
+    consumerFilters,
     locks: new QueueLocks(clock, log),
     schedule,
     registration,

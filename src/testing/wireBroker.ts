@@ -8,6 +8,7 @@ import { silentLogger } from "../base/log.ts";
 import { seededRandom } from "../base/random.ts";
 import { Turn } from "../base/turn.ts";
 import { Clients } from "../broker/clients.ts";
+import { ConsumerFilters } from "../broker/consumerFilters.ts";
 import { Counters } from "../broker/counters.ts";
 import { Groups } from "../broker/groups.ts";
 import { Offsets } from "../broker/offsets.ts";
@@ -182,6 +183,9 @@ export async function wireBroker(options: Record<string, string> = {}, disk = ne
   const topics = new Topics(config, file("topics.json"), clock, log);
   const offsets = new Offsets(config, file("consumerOffset.json"), clock, log);
   schedule = new Schedule(config, store, file("delayOffset.json"), clock, log);
+  const clients = new Clients(config, clock, log);
+  const consumerFilters = new ConsumerFilters(config, file("consumerFilter.json"), clock, log);
+  clients.onSubscriptions(consumerFilters);
   const address = () => "127.0.0.1:10911";
   const nobody = async () => answerOf({});
   const parts: TableParts = {
@@ -196,7 +200,8 @@ export async function wireBroker(options: Record<string, string> = {}, disk = ne
     topics,
     groups: new Groups(config, file("subscriptionGroup.json"), clock, log),
     offsets,
-    clients: new Clients(config, clock, log),
+    clients,
+    consumerFilters,
     locks: new QueueLocks(clock, log),
     holds: new PullHolds(clock),
     schedule,
