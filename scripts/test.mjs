@@ -73,6 +73,12 @@ suite(
   countLine,
 );
 suite(
+  "SQL92 verdicts against Apache's evaluator (short)",
+  process.execPath,
+  [script("compat-tests", "sql92", "run.mjs"), "--count", "4000"],
+  countLine,
+);
+suite(
   "malformed frames (short)",
   process.execPath,
   [script("compat-tests", "fuzz", "run.mjs"), "--frames", "20000"],

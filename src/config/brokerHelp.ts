@@ -48,6 +48,12 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   maxMessageSize: live("Largest message in bytes"),
   rejectPullConsumerEnable: live("Refuse consumers that pull by themselves"),
   enablePropertyFilter: live("Allow SQL92 filters on message properties"),
+  filterSupportRetry: live("Judge messages of a retry topic by the filter for the topic they came from"),
+  filterDataCleanTimeSpan: live("Milliseconds that the filter of a group without consumers is kept"),
+  maxErrorRateOfBloomFilter: fixed(
+    "Percent of errors of Apache's bloom filter, whose places config/consumerFilter.json has",
+  ),
+  expectConsumerNumUseFilter: fixed("Groups that Apache's bloom filter is made for"),
   longPollingEnable: live("Hold a pull that finds nothing until a message arrives"),
   shortPollingTimeMills: live("Milliseconds that a pull is held where long polling is off"),
   maxMsgsNumBatch: live("Most messages that a query by key returns"),

@@ -113,12 +113,12 @@ describe("GET_CONSUMER_LIST_BY_GROUP (rule 19)", () => {
 });
 
 describe("CHECK_CLIENT_CONFIG (rule 23)", () => {
-  const ask = (broker: FakeBroker, expressionType: string) =>
+  const ask = (broker: FakeBroker, expressionType: string, subString = "a > 1") =>
     broker.ask(
       "CHECK_CLIENT_CONFIG",
       {},
       {
-        body: `{"clientId":"c","group":"g","subscriptionData":{"expressionType":"${expressionType}","subString":"a > 1","topic":"T"}}`,
+        body: `{"clientId":"c","group":"g","subscriptionData":{"expressionType":"${expressionType}","subString":"${subString}","topic":"T"}}`,
       },
     );
 
@@ -129,14 +129,19 @@ describe("CHECK_CLIENT_CONFIG (rule 23)", () => {
   it("refuses SQL92 in Apache's words", async () => {
     expect(await ask(fakeBroker(), "SQL92")).toMatchObject({
       code: 1,
-      remark: "The broker does not support consumer to filter message by SQL92",
+      remark:
+        "The broker does not support consumer to filter message by SQL92: set enablePropertyFilter=true in the broker's configuration to allow it",
     });
   });
 
-  it("says that enablePropertyFilter does not help yet", async () => {
-    const reply = await ask(fakeBroker({ enablePropertyFilter: "true" }), "SQL92");
-    expect(reply.code).toBe(1);
-    expect(reply.remark).toContain("enablePropertyFilter");
+  it("compiles SQL92 with enablePropertyFilter, and says where an expression is wrong", async () => {
+    const broker = fakeBroker({ enablePropertyFilter: "true" });
+    expect((await ask(broker, "SQL92")).code).toBe(0);
+    expect(await ask(broker, "SQL92", "a > 1 AND b >")).toMatchObject({
+      code: 23,
+      remark: expect.stringMatching(/^Encountered "<EOF>" where .* was expected at line 1, column 13$/),
+    });
+    expect(await ask(broker, "XPATH")).toMatchObject({ code: 23, remark: expect.stringContaining("XPATH") });
   });
 });
 

@@ -64,8 +64,27 @@ function producer(): WireClient {
 
 const texts = (reply: WireReply) => recordsOf(reply.body).map((record) => record.text);
 
+const UNSUPPORTED_FILTER =
+  "The broker does not support consumer to filter message by SQL92: set enablePropertyFilter=true in the broker's configuration to allow it";
+
+/** Stores a message with these properties. */
+function putWith(body: string, properties: Record<string, string>, topic = "T"): void {
+  const text = Object.entries(properties).map(([name, value]) => `${name}\u0001${value}\u0002`);
+  producer().send(
+    "SEND_MESSAGE_V2",
+    { a: "p", b: topic, c: "TBW102", d: 4, e: 0, f: 0, g: 1, h: 0, i: `UNIQ_KEY\u0001u\u0002${text.join("")}` },
+    { body },
+  );
+}
+
 /** Makes the group known as a heartbeat would. */
-function subscribe(subString: string, subVersion = 0, messageModel = "CLUSTERING", topic = "T"): void {
+function subscribe(
+  subString: string,
+  subVersion = 0,
+  messageModel = "CLUSTERING",
+  topic = "T",
+  expressionType = "TAG",
+): void {
   broker.clients.registerConsumer(
     "g",
     { caller: client.caller, clientId: "c", language: "JAVA", version: 513 },
@@ -78,7 +97,7 @@ function subscribe(subString: string, subVersion = 0, messageModel = "CLUSTERING
         tagsSet: [],
         codeSet: [],
         subVersion,
-        expressionType: "TAG",
+        expressionType,
       },
     ] as never,
     false,
@@ -512,8 +531,93 @@ describe("a pull is refused", () => {
   });
 
   it("rule 23: with a filter by SQL92, which is off by default", () =>
-    refused(1, "The broker does not support consumer to filter message by SQL92", {
+    refused(1, UNSUPPORTED_FILTER, {
       expressionType: "SQL92",
       subscription: "a > 1",
     }));
+});
+
+describe("a pull with SQL92", () => {
+  const SQL = { expressionType: "SQL92" };
+  const fill = () => {
+    for (let i = 0; i < 10; i++) putWith(`m${i}`, i % 3 === 0 ? {} : { a: String(i), text: "x".repeat(i) });
+  };
+  beforeEach(async () => {
+    broker.close();
+    await start({ enablePropertyFilter: "true" });
+  });
+
+  it("of its own gives what is true of the message, not what is false, unknown or an error", async () => {
+    fill();
+    putWith("no number", { a: "four" });
+    const reply = await pull({ ...SQL, subscription: "a > 4 AND a <> 7" });
+    expect([reply.code, texts(reply), reply.fields.nextBeginOffset]).toEqual([0, ["m5", "m8"], "11"]);
+  });
+
+  it("that matches nothing says how far it looked", async () => {
+    fill();
+    expect(await pull({ ...SQL, subscription: "a > 40" })).toMatchObject({
+      code: 20,
+      remark: "NO_MATCHED_MESSAGE",
+      fields: { nextBeginOffset: "10" },
+    });
+  });
+
+  it("of its own that is wrong is refused with the place", () =>
+    pull({ ...SQL, subscription: "a >> 4" }).then((reply) =>
+      expect(reply).toMatchObject({
+        code: 23,
+        remark: expect.stringMatching(/^parse the consumer's subscription failed: .* at line 1, column 4$/),
+      }),
+    ));
+
+  it("by the group's subscription waits for a message that it is true of", async () => {
+    subscribe("a > 4", 1, "CLUSTERING", "T", "SQL92");
+    await broker.clock.settle();
+    const held = client.send("PULL_MESSAGE", header({ sysFlag: SUSPEND, subVersion: 1, ...SQL }));
+    putWith("no", { a: "3" });
+    await broker.clock.settle();
+    expect(client.answerTo(held)).toBe(undefined);
+    putWith("yes", { a: "5" });
+    await broker.clock.settle();
+    const reply = client.answerTo(held) as WireReply;
+    expect([reply.code, texts(reply), reply.fields.nextBeginOffset]).toEqual([0, ["yes"], "2"]);
+  });
+
+  it("by the group's subscription is refused while its expression is wrong, missing or old", async () => {
+    const ask = (subVersion: number) => pull({ sysFlag: 0, subVersion, ...SQL });
+    subscribe("a >", 1, "CLUSTERING", "T", "SQL92");
+    expect(await ask(1)).toMatchObject({
+      code: 27,
+      remark: "The broker's consumer filter data is not exist!Your expression may be wrong!",
+    });
+    subscribe("a > 1", 2, "CLUSTERING", "T", "SQL92");
+    expect((await ask(2)).code).toBe(19);
+    subscribe("a >>> 1", 3, "CLUSTERING", "T", "SQL92");
+    expect((await ask(3)).code).toBe(27);
+  });
+
+  it("on a retry topic judges by the topic of origin with filterSupportRetry", async () => {
+    broker.close();
+    await start({ enablePropertyFilter: "true", filterSupportRetry: "true" });
+    const retry = "%RETRY%g";
+    broker.topics.update([newTopicConfig(retry, { readQueueNums: 1, writeQueueNums: 1, perm: 6 })]);
+    const register = (list: [string, string][]) =>
+      broker.clients.registerConsumer(
+        "g",
+        { caller: client.caller, clientId: "c", language: "JAVA", version: 513 },
+        { consumeType: "CONSUME_PASSIVELY", messageModel: "CLUSTERING", consumeFromWhere: undefined },
+        list.map(([topic, subString]) => ({ topic, subString, subVersion: 1, expressionType: "SQL92" })) as never,
+        false,
+      );
+    register([
+      ["T", "a > 4"],
+      [retry, "b IS NOT NULL"],
+    ]);
+    putWith("no", { a: "3", b: "1", RETRY_TOPIC: "T" }, retry);
+    putWith("yes", { a: "5", RETRY_TOPIC: "T" }, retry);
+    putWith("from elsewhere", { RETRY_TOPIC: "Other" }, retry);
+    const reply = await pull({ sysFlag: 0, subVersion: 1, topic: retry, ...SQL });
+    expect(texts(reply)).toEqual(["yes", "from elsewhere"]);
+  });
 });
