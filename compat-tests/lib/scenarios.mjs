@@ -2,7 +2,7 @@
 // is slow (and so starts first), and why it may waver. The clients implement
 // them by name; a client that does not offer one has an empty cell in the table.
 
-/** @type {Record<string, { about: string, setup: "standard" | "faults" | "strict", short?: boolean, slow?: boolean, wavers?: string }>} */
+/** @type {Record<string, { about: string, setup: "standard" | "faults" | "strict" | "contrary", short?: boolean, slow?: boolean, wavers?: string }>} */
 export const SCENARIOS = {
   "send-sync": { about: "sync send: every field of the result, dense offsets", setup: "standard", short: true },
   "send-async": { about: "200 asynchronous sends, each called back once", setup: "standard" },
@@ -70,6 +70,30 @@ export const SCENARIOS = {
   "topic-auto-create": { about: "the first send creates the topic", setup: "standard" },
   "topic-change-queues": { about: "more queues while clients run", setup: "standard" },
   "topic-delete": { about: "a deleted topic is gone, a new one starts at 0", setup: "standard" },
+  "request-reply": { about: "request-reply: answers, properties, stored replies", setup: "standard", short: true },
+  "request-async": { about: "60 requests with callbacks, to queues and by selector", setup: "standard" },
+  "request-refused": { about: "nobody answers, the asker left, a reply names nobody", setup: "standard" },
+  "request-unstored": { about: "storeReplyMessageEnable=false", setup: "contrary" },
+  "running-info": { about: "a consumer's state through the broker, with and without stacks", setup: "standard" },
+  "consume-directly": { about: "one message consumed by order: every verdict", setup: "standard" },
+  "consume-directly-slow": { about: "the broker waits 10 s for such a consumption", setup: "standard" },
+  "consumer-status": { about: "offsets as the clients tell them", setup: "standard" },
+  "consume-stats": { about: "progress, lag, time spans, corrections, who consumes", setup: "standard" },
+  "admin-calls": { about: "the admin tools of 5.5.0 ask and reset this client", setup: "standard", slow: true },
+  "reset-by-time": { about: "reset to a moment and to the end, online", setup: "standard", slow: true },
+  "reset-offline": { about: "reset of one queue while the group is away", setup: "standard" },
+  "reset-old": { about: "reset the old way, by the tools themselves", setup: "standard" },
+  "reset-by-clients": { about: "reset that the broker tells the clients", setup: "contrary", slow: true },
+  "clone-offsets": { about: "offsets cloned to another group", setup: "standard" },
+  trace: { about: "traces in the system topic, found by message id and key", setup: "standard", slow: true },
+  "trace-own-topic": { about: "traces in a topic of one's own", setup: "standard", slow: true },
+  "trace-off": { about: "traceOn=false, traceTopicEnable", setup: "contrary" },
+  "group-config": { about: "every field of a group, retry policies, attributes", setup: "standard" },
+  "group-disabled": { about: "consumeEnable=false", setup: "standard" },
+  "group-no-broadcast": { about: "consumeBroadcastEnable=false", setup: "standard" },
+  "group-not-notified": { about: "notifyConsumerIdsChangedEnable=false", setup: "standard", slow: true },
+  "group-slow-readers": { about: "slaveReadEnable: which broker a reader is sent to", setup: "contrary" },
+  "group-deleted": { about: "a group deleted with its offsets", setup: "standard" },
   "broker-restart": { about: "the broker restarts in the middle of it all", setup: "faults" },
   "broker-kill9": { about: "the broker is killed in the middle of it all", setup: "faults" },
   "namesrv-gone": { about: "the NameServer is away while clients run", setup: "faults" },

@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { Child, own } from "./child.mjs";
+import { runTool } from "./tool.mjs";
 
 /**
  * @param {{ client: { id: string, command: string, args: string[] }, server: any, names: string[], parallel: number, runId: string, logDir: string }} options
@@ -26,8 +27,8 @@ export async function runClient({ client, server, names, parallel, runId, logDir
   const results = new Map();
   child.onLine((line) => {
     if (line.startsWith("@@ ")) {
-      fault(server, line.slice(3)).then(
-        () => child.write("done\n"),
+      fault(server, line.slice(3), logDir).then(
+        (said) => child.write(`done ${said ?? ""}`.trimEnd().concat("\n")),
         (error) => child.write(`failed ${error.message.replaceAll("\n", " ")}\n`),
       );
     } else if (line.startsWith("{")) {
@@ -49,8 +50,12 @@ export async function runClient({ client, server, names, parallel, runId, logDir
   return results;
 }
 
-async function fault(server, order) {
-  switch (order) {
+/** Does what a scenario orders; what it returns is handed back to the scenario. */
+async function fault(server, order, logDir) {
+  const [name, ...words] = order.split(" ");
+  switch (name) {
+    case "tool":
+      return runTool(words, logDir);
     case "restart-broker":
       return server.restartBroker();
     case "kill9-broker":

@@ -12,4 +12,19 @@ export const SETUPS = {
     layout: "one",
     parallel: 4,
   },
+  // Options that change what clients see, each the other way round than by default.
+  contrary: {
+    settings: {
+      messageDelayLevel: SHORT_DELAYS,
+      useServerSideResetOffset: false,
+      storeReplyMessageEnable: false,
+      traceOn: false,
+      traceTopicEnable: true,
+      slaveReadEnable: true,
+      accessMessageInMemoryMaxRatio: 0,
+      lockInStrictMode: true,
+    },
+    layout: "one",
+    parallel: 6,
+  },
 };

@@ -111,6 +111,8 @@ export interface SubscriptionListener {
 interface Memberships {
   readonly consumers: Set<string>;
   readonly producers: Set<string>;
+  /** The client id under which its producers are found. */
+  producerId: string | undefined;
 }
 
 export class Clients {
@@ -119,6 +121,8 @@ export class Clients {
   readonly #log: Logger;
   readonly #consumers = new Map<string, ConsumerGroup>();
   readonly #producers = new Map<string, Map<number, Member>>();
+  /** The connection to a client with a producer: the one that registered last, of several with one id. */
+  readonly #producerIds = new Map<string, Caller>();
   /** Groups of each connection, so that a closed one is found without looking at every group. */
   readonly #byCaller = new Map<number, Memberships>();
   readonly #fingerprints = new Map<string, number>();
@@ -166,6 +170,11 @@ export class Clients {
   producers(group: string): readonly (Client & { lastUpdate: number })[] | undefined {
     const members = this.#producers.get(group);
     return members === undefined ? undefined : [...members.values()];
+  }
+
+  /** The connection to the client with this id, if it has a producer (ProducerManager.findChannel). */
+  findProducer(clientId: string): Caller | undefined {
+    return this.#producerIds.get(clientId);
   }
 
   producerGroups(): string[] {
@@ -219,8 +228,11 @@ export class Clients {
       members = new Map();
       this.#producers.set(group, members);
     }
-    if (!this.#join(members, client)) return;
-    this.#watch(client.caller).producers.add(group);
+    const joined = this.#join(members, client);
+    const watched = this.#watch(client.caller);
+    this.#nameProducer(watched, client, joined);
+    if (!joined) return;
+    watched.producers.add(group);
     this.#log.info({ group, clientId: client.clientId, address: client.caller.address }, "producer joined");
   }
 
@@ -292,7 +304,7 @@ export class Clients {
   #watch(caller: Caller): Memberships {
     let groups = this.#byCaller.get(caller.id);
     if (groups === undefined) {
-      groups = { consumers: new Set(), producers: new Set() };
+      groups = { consumers: new Set(), producers: new Set(), producerId: undefined };
       this.#byCaller.set(caller.id, groups);
       caller.onClose(() => this.#closed(caller));
     }
@@ -308,6 +320,22 @@ export class Clients {
       if (info !== undefined) this.#leave(info, caller.id, true);
     }
     for (const group of groups.producers) this.#leaveProducers(group, caller.id);
+    this.#forgetProducer(groups, caller.id);
+  }
+
+  /** A newcomer takes the id over from another connection; an old one only takes it back when nobody has it. */
+  #nameProducer(watched: Memberships, { clientId, caller }: Client, joined: boolean): void {
+    if (watched.producerId !== clientId) this.#forgetProducer(watched, caller.id);
+    watched.producerId = clientId;
+    if (joined || !this.#producerIds.has(clientId)) this.#producerIds.set(clientId, caller);
+  }
+
+  #forgetProducer(watched: Memberships, callerId: number): void {
+    const { producerId } = watched;
+    watched.producerId = undefined;
+    if (producerId !== undefined && this.#producerIds.get(producerId)?.id === callerId) {
+      this.#producerIds.delete(producerId);
+    }
   }
 
   #leave(info: ConsumerGroup, callerId: number, notify: boolean): void {
@@ -329,6 +357,9 @@ export class Clients {
     if (members === undefined) return;
     members.delete(callerId);
     if (members.size === 0) this.#producers.delete(group);
+    // Apache forgets the client with its first group that leaves; the others would get no replies from then on.
+    const watched = this.#byCaller.get(callerId);
+    if (watched !== undefined && watched.producers.size === 0) this.#forgetProducer(watched, callerId);
   }
 
   /** Tells the members to rebalance: once per turn, however many of them came or went in it. */

@@ -115,6 +115,7 @@ export class Offsets {
   readonly #committed = new OffsetTable();
   readonly #pulled = new OffsetTable();
   readonly #reset = new OffsetTable();
+  readonly #resetListeners: ((topic: string, queueId: number) => void)[] = [];
   #resets = 0;
   #commits = 0;
   /** Changes since the last write, so that an idle broker writes nothing. */
@@ -194,6 +195,12 @@ export class Offsets {
     // So that a group that is offline finds it even when nothing pulls before a restart.
     this.#committed.make(group, topic).set(queueId, offset);
     this.#dirty = true;
+    for (const listener of this.#resetListeners) listener(topic, queueId);
+  }
+
+  /** Calls `fn` after each assigned reset; a pull of the queue that waits should obey it now. */
+  onReset(fn: (topic: string, queueId: number) => void): void {
+    this.#resetListeners.push(fn);
   }
 
   /** Whether a reset waits for this queue's next pull; commits are ignored until then. */

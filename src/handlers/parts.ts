@@ -54,6 +54,8 @@ export interface BrokerParts {
   readonly schedule: Schedule;
   readonly registration: Registration;
   readonly rates: Rates;
+  /** Memory of the machine: what lies further behind the end of the log cannot all be cached. */
+  readonly memoryBytes: number;
   /** `ip:port` under which clients know this broker. */
   readonly address: () => string;
 }

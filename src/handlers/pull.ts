@@ -77,6 +77,7 @@ export class Puller {
   constructor(parts: PullParts) {
     this.#parts = parts;
     parts.store.onArrival((topic, queueId) => parts.holds.arrived(topic, queueId));
+    parts.offsets.onReset((topic, queueId) => parts.holds.arrived(topic, queueId));
   }
 
   pull(call: HotCall): void {
@@ -197,10 +198,14 @@ export class Puller {
 
   #commitOffset(request: PullRequest, caller: Caller): void {
     if ((request.sysFlag & PULL_COMMIT_OFFSET) === 0) return;
-    const { offsets, config } = this.#parts;
     // A waiting reset must not be undone by a consumer that does not know of it yet.
-    if (config.useServerSideResetOffset && offsets.hasReset(request.group, request.topic, request.queueId)) return;
-    offsets.commit(request.group, request.topic, request.queueId, request.commitOffset, caller.address);
+    if (this.#resetWaits(request)) return;
+    this.#parts.offsets.commit(request.group, request.topic, request.queueId, request.commitOffset, caller.address);
+  }
+
+  #resetWaits({ group, topic, queueId }: PullRequest): boolean {
+    const { config, offsets } = this.#parts;
+    return config.useServerSideResetOffset && offsets.hasReset(group, topic, queueId);
   }
 
   /** Answers or holds; false when bytes must be loaded first (see the selection). */
@@ -208,10 +213,11 @@ export class Puller {
     const { request } = pull;
     const { store, offsets, config } = this.#parts;
     const selection = this.#selection;
-    if (config.useServerSideResetOffset && offsets.hasReset(request.group, request.topic, request.queueId)) {
+    if (this.#resetWaits(request)) {
       const offset = offsets.takeReset(request.group, request.topic, request.queueId);
       this.#fields.minOffset = store.minOffset(request.topic, request.queueId);
       this.#fields.maxOffset = store.maxOffset(request.topic, request.queueId);
+      offsets.commitPull(request.group, request.topic, request.queueId, offset);
       this.#write(pull, ResponseCode.PULL_OFFSET_MOVED, "OFFSET_RESET", offset);
       return true;
     }
@@ -240,7 +246,7 @@ export class Puller {
     this.#parts.counters.missed++;
     const code = codeOf(selection.status, request.queueOffset);
     if (code === ResponseCode.PULL_NOT_FOUND && maySuspend && this.#hold(pull)) return true;
-    this.#write(pull, code, STATUS_NAMES[selection.status], selection.nextOffset);
+    this.#write(pull, code, STATUS_NAMES[selection.status], selection.nextOffset, selection.seenLogOffset);
     return true;
   }
 
@@ -281,7 +287,7 @@ export class Puller {
       if (last) this.#write(pull, ResponseCode.PULL_NOT_FOUND, "OFFSET_OVERFLOW_ONE", request.queueOffset);
       return last;
     }
-    if (!last) {
+    if (!last && !this.#resetWaits(request)) {
       const { store } = this.#parts;
       const selection = this.#selection;
       for (;;) {
@@ -300,7 +306,7 @@ export class Puller {
     const selection = this.#selection;
     const { out, request } = pull;
     const { count, bytes, logOffsets, sizes, nextOffset } = selection;
-    this.#setFields(pull, nextOffset);
+    this.#setFields(pull, nextOffset, selection.seenLogOffset);
     let at = writePullHead(out, request, ResponseCode.SUCCESS, "FOUND", this.#fields, bytes);
     const { store } = this.#parts;
     for (let i = 0; i < count; i++) {
@@ -311,17 +317,29 @@ export class Puller {
     out.commit(at);
   }
 
-  #write(pull: Pull, code: number, remark: string, nextOffset: number): void {
-    this.#setFields(pull, nextOffset);
+  #write(pull: Pull, code: number, remark: string, nextOffset: number, seenLogOffset = -1): void {
+    this.#setFields(pull, nextOffset, seenLogOffset);
     pull.out.commit(writePullHead(pull.out, pull.request, code, remark, this.#fields, 0));
   }
 
-  #setFields(pull: Pull, nextOffset: number): void {
+  #setFields(pull: Pull, nextOffset: number, seenLogOffset: number): void {
     const fields = this.#fields;
     fields.nextBeginOffset = nextOffset;
-    fields.suggestWhichBrokerId = this.#parts.config.slaveReadEnable ? pull.group.brokerId : MASTER_ID;
+    fields.suggestWhichBrokerId = this.#suggestedBroker(pull.group, seenLogOffset);
     fields.topicSysFlag = pull.topic.topicSysFlag;
     fields.groupSysFlag = pull.group.groupSysFlag;
+  }
+
+  /**
+   * Where to pull next: always here, or with slaveReadEnable where the group wants, which for messages too far behind the
+   * end of the log to be in memory is another broker. `seenLogOffset` is the last message looked at, -1 when none was.
+   */
+  #suggestedBroker(group: SubscriptionGroupConfig, seenLogOffset: number): number {
+    const { config, store, memoryBytes } = this.#parts;
+    if (!config.slaveReadEnable) return MASTER_ID;
+    const behind = seenLogOffset < 0 ? 0 : store.maxLogOffset() - seenLogOffset;
+    const slow = behind > (memoryBytes * config.accessMessageInMemoryMaxRatio) / 100;
+    return slow ? group.whichBrokerWhenConsumeSlowly : group.brokerId;
   }
 }
 

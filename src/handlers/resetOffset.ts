@@ -55,6 +55,8 @@ async function resetHere(parts: Parts, { header }: Call<ResetOffsetRequestHeader
   }
   if (targets.size === 0) return refuse("SYSTEM_ERROR", "No queues to reset.");
   for (const [id, offset] of targets) offsets.assignReset(group, topic, id, offset);
+  // What an operator was told is done survives a kill.
+  await offsets.persist();
   parts.log.info({ topic, group, offsets: [...targets] }, "consumer offsets reset");
   return ok(undefined, writeJavaJson({ offsetTable: byQueue(parts, config, targets) }));
 }
@@ -96,7 +98,7 @@ async function resetAtClients(parts: Parts, call: Call<ResetOffsetRequestHeader>
     }
     member.caller.tell(
       RequestCode.RESET_CONSUMER_CLIENT_OFFSET,
-      { topic, group, timestamp, isForce: false },
+      { topic, group, queueId: -1, timestamp, isForce: false },
       toClients,
     );
   }
@@ -116,7 +118,11 @@ function byQueue(
   );
 }
 
-function clone({ topics, offsets, clients }: Parts, { header }: Call<CloneGroupOffsetRequestHeader>): Reply {
+/** Without a topic all topics of the group are cloned; Apache means to, but then clones the topic `null`. */
+async function clone(
+  { topics, offsets, clients }: Parts,
+  { header }: Call<CloneGroupOffsetRequestHeader>,
+): Promise<Reply> {
   const from = need(header.srcGroup, "srcGroup");
   const to = need(header.destGroup, "destGroup");
   const named = header.topic !== undefined && header.topic.trim() !== "";
@@ -127,6 +133,7 @@ function clone({ topics, offsets, clients }: Parts, { header }: Call<CloneGroupO
     if (header.offline !== true && dropped) continue;
     offsets.clone(from, to, topic);
   }
+  await offsets.persist();
   return ok();
 }
 

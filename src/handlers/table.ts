@@ -16,6 +16,7 @@ import type { BrokerParts } from "./parts.ts";
 import { pullRows } from "./pull.ts";
 import { queueRows } from "./queues.ts";
 import { relayRows } from "./relays.ts";
+import { replyRows } from "./reply.ts";
 import { resetOffsetRows } from "./resetOffset.ts";
 import { runtimeRows } from "./runtime.ts";
 import { sendRows } from "./send.ts";
@@ -40,6 +41,7 @@ export function brokerRows(parts: TableParts): Row[] {
     ...consumeStatsRows(parts),
     ...resetOffsetRows(parts),
     ...relayRows(parts),
+    ...replyRows(parts),
     ...brokerConfigRows(parts),
     ...runtimeRows(parts),
     ...cleaningRows(parts),

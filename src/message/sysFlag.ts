@@ -11,6 +11,8 @@ export const BORN_HOST_V6 = 0x10;
 export const STORE_HOST_V6 = 0x20;
 export const NEED_UNWRAP = 0x40;
 export const INNER_BATCH = 0x80;
+/** Which algorithm a compressed body needs: LZ4 1, ZSTD 2, zlib 3; 0 (clients before 5.0) is zlib, too. */
+export const COMPRESSION_TYPE = 0x700;
 
 /** Pull request flags. */
 export const PULL_COMMIT_OFFSET = 0x1;

@@ -23,6 +23,7 @@ import { RemotingClient } from "../remoting/client.ts";
 import { RemotingServer } from "../remoting/server.ts";
 import { MessageStore } from "../store/messageStore.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
+import { memoryBytes } from "./machine.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** The fast port of a broker lies this far below its listenPort (Apache: VIP channel). */
@@ -117,6 +118,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     counters,
     storeOps: store,
     configFile: options.configFile === undefined ? undefined : new MetadataFile(disk, options.configFile),
+    memoryBytes: memoryBytes(),
     address: advertised,
   };
   const rows = brokerRows(parts);

@@ -1,5 +1,5 @@
 /** What this machine tells about itself, for defaults of options: the one place that asks the operating system. */
-import { availableParallelism, homedir, hostname, networkInterfaces } from "node:os";
+import { availableParallelism, homedir, hostname, networkInterfaces, totalmem } from "node:os";
 import type { Machine } from "../config/index.ts";
 
 /** Facts of the machine; `bind` is where the server will listen. */
@@ -11,6 +11,12 @@ export function thisMachine(bind: string): Machine {
     hostAddress: isWildcard(bind) ? outwardAddress() : bind,
     cpuCount: availableParallelism(),
   };
+}
+
+/** Memory this process may use: the machine's, or what its container leaves of it. */
+export function memoryBytes(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }
 
 export function isWildcard(bind: string): boolean {

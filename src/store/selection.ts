@@ -31,6 +31,8 @@ export class Selection {
   maxOffset = 0;
   count = 0;
   bytes = 0;
+  /** Log offset of the last message looked at, whether it passed the filter or not; -1 when none was. */
+  seenLogOffset = -1;
   readonly logOffsets = new Float64Array(RECORDS_MAX);
   readonly sizes = new Int32Array(RECORDS_MAX);
   /** With status "missing": load this queue offset's block, or (>= 0) this log range. */
@@ -49,6 +51,7 @@ export class Selection {
   ): void {
     this.count = 0;
     this.bytes = 0;
+    this.seenLogOffset = -1;
     if (queue === undefined) {
       this.#finish("noQueue", 0, 0, 0);
       return;
@@ -94,14 +97,20 @@ export class Selection {
         const size = units.readInt32BE(p + 8);
         // Deleted under a slow reader, or the blank before a queue's first message.
         if (logOffset < firstInLog || size === 0x7fffffff) continue;
-        if (!filter.matches(units.readInt32BE(p + 16))) continue;
+        if (!filter.matches(units.readInt32BE(p + 16))) {
+          this.seenLogOffset = logOffset;
+          continue;
+        }
         if (record !== undefined) {
           if (!log.view(logOffset, size)) {
             if (this.count > 0) break scan;
             this.#missing(queue, at, logOffset, size);
             return;
           }
-          if (!passes(record, log)) continue;
+          if (!passes(record, log)) {
+            this.seenLogOffset = logOffset;
+            continue;
+          }
         }
         if (this.count > 0 && this.bytes + size > maxBytes) break scan;
         if (!log.resident(logOffset, size)) {
@@ -109,6 +118,7 @@ export class Selection {
           this.#missing(queue, at, logOffset, size);
           return;
         }
+        this.seenLogOffset = logOffset;
         this.logOffsets[this.count] = logOffset;
         this.sizes[this.count] = size;
         this.count++;

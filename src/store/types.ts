@@ -96,6 +96,8 @@ export interface Writability {
 }
 
 export interface Store {
+  /** Host bytes of this broker in records and message ids. */
+  readonly storeHost: Buffer;
   /** Appends; resolves when the acknowledgement could be given (or refused). Never rejects. */
   put(message: NewMessage): Promise<AppendResult>;
   /** Reads the record that begins at `logOffset`; undefined when there is none. */

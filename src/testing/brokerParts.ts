@@ -26,6 +26,7 @@ import { offsetRows } from "../handlers/offsets.ts";
 import type { BrokerParts } from "../handlers/parts.ts";
 import { queueRows } from "../handlers/queues.ts";
 import { relayRows } from "../handlers/relays.ts";
+import { replyRows } from "../handlers/reply.ts";
 import { resetOffsetRows } from "../handlers/resetOffset.ts";
 import { runtimeRows } from "../handlers/runtime.ts";
 import { sendBackRows } from "../handlers/sendBack.ts";
@@ -101,6 +102,7 @@ export function fakeBroker(options: Record<string, string> = {}): FakeBroker {
     schedule,
     registration,
     rates: new Rates(store, offsets, clock),
+    memoryBytes: 1_000,
     address: () => "127.0.0.1:10911",
   };
   const rows = new Map(
@@ -117,6 +119,7 @@ export function fakeBroker(options: Record<string, string> = {}): FakeBroker {
       consumeStatsRows,
       resetOffsetRows,
       relayRows,
+      replyRows,
       brokerConfigRows,
       runtimeRows,
       cleaningRows,

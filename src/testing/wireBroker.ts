@@ -207,6 +207,7 @@ export async function wireBroker(options: Record<string, string> = {}, disk = ne
     schedule,
     registration: new Registration(config, topics, nobody, address, address, clock, log),
     rates: new Rates(store, offsets, clock),
+    memoryBytes: 1_000_000,
     address,
   };
   const rows = new Map(brokerRows(parts).map((row) => [row.code, row]));

@@ -49,6 +49,7 @@ final class Ctx implements AutoCloseable {
     private final Deque<Runnable> closers = new ArrayDeque<>();
     private final Map<String, String> facts = Collections.synchronizedMap(new TreeMap<>());
     private final List<String> ownNames = new ArrayList<>();
+    private final Map<String, String> hidden = new TreeMap<>();
     private DefaultMQAdminExt admin;
 
     Ctx(String namesrv, String broker, String run, String scenario, Faults faults) {
@@ -105,15 +106,20 @@ final class Ctx implements AutoCloseable {
     DefaultMQAdminExt admin() throws Exception {
         synchronized (closers) {
             if (admin == null) {
-                DefaultMQAdminExt created = new DefaultMQAdminExt(10_000);
-                created.setInstanceName(instance());
-                created.setNamesrvAddr(namesrv);
-                created.start();
-                admin = created;
-                closers.push(created::shutdown);
+                admin = admin(10_000);
             }
             return admin;
         }
+    }
+
+    /** Tools that wait so long for each answer. */
+    DefaultMQAdminExt admin(long timeoutMs) throws Exception {
+        DefaultMQAdminExt created = new DefaultMQAdminExt(timeoutMs);
+        created.setInstanceName(instance());
+        created.setNamesrvAddr(namesrv);
+        created.start();
+        onClose(created::shutdown);
+        return created;
     }
 
     /** The broker's address, which the cluster must also give. */
@@ -293,6 +299,9 @@ final class Ctx implements AutoCloseable {
     void fact(String key, Object value) {
         String text = String.valueOf(value);
         synchronized (ownNames) {
+            for (Map.Entry<String, String> each : hidden.entrySet()) {
+                text = text.replace(each.getKey(), each.getValue());
+            }
             List<String> longestFirst = new ArrayList<>(ownNames);
             longestFirst.sort((a, b) -> b.length() - a.length());
             for (String name : longestFirst) {
@@ -300,6 +309,13 @@ final class Ctx implements AutoCloseable {
             }
         }
         facts.put(key, text.replaceAll("\\d+\\.\\d+\\.\\d+\\.\\d+:\\d+", "<addr>"));
+    }
+
+    /** Replaces a text that differs from run to run, such as a client id, in all facts from now on. */
+    void hide(String varying, String shown) {
+        synchronized (ownNames) {
+            hidden.put(varying, shown);
+        }
     }
 
     /** Code and remark of a refusal, as a fact; hands the code back. */
@@ -325,6 +341,11 @@ final class Ctx implements AutoCloseable {
     /** Asks the runner for a fault, such as restart-broker, and returns when it has been done. */
     void fault(String order) throws Exception {
         faults.order(order);
+    }
+
+    /** Lets the runner ask the admin tools of 5.5.0, in a process of their own; see {@link Tool}. Returns what they printed. */
+    String tool(String... words) throws Exception {
+        return faults.order("tool " + String.join(" ", words));
     }
 
     static Set<String> numbered(String prefix, int from, int to) {

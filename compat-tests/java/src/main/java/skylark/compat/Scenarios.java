@@ -36,6 +36,11 @@ public final class Scenarios {
         LitePullScenarios.register(all);
         QueryScenarios.register(all);
         TopicScenarios.register(all);
+        RequestScenarios.register(all);
+        OperatorScenarios.register(all);
+        ResetScenarios.register(all);
+        TraceScenarios.register(all);
+        GroupScenarios.register(all);
         FaultScenarios.register(all);
         return all;
     }

@@ -119,4 +119,59 @@ final class Shim {
         return config.getGroupName() + " " + config.isConsumeEnable() + " " + config.isConsumeBroadcastEnable() + " " + config.getRetryMaxTimes() + " "
             + config.getRetryQueueNums() + " " + config.getBrokerId() + " " + config.getWhichBrokerWhenConsumeSlowly();
     }
+
+    /** A group with one of its flags off: consumeEnable, consumeBroadcastEnable or notifyConsumerIdsChangedEnable. */
+    static void groupWith(DefaultMQAdminExt admin, String broker, String group, String flagOff) throws Exception {
+        SubscriptionGroupConfig config = new SubscriptionGroupConfig();
+        config.setGroupName(group);
+        config.setConsumeEnable(!flagOff.equals("consumeEnable"));
+        config.setConsumeBroadcastEnable(!flagOff.equals("consumeBroadcastEnable"));
+        config.setNotifyConsumerIdsChangedEnable(!flagOff.equals("notifyConsumerIdsChangedEnable"));
+        admin.createAndUpdateSubscriptionGroupConfig(broker, config);
+    }
+
+    /** A group whose slow readers go to another broker id. */
+    static void slowTo(DefaultMQAdminExt admin, String broker, String group, long brokerId) throws Exception {
+        SubscriptionGroupConfig config = new SubscriptionGroupConfig();
+        config.setGroupName(group);
+        config.setWhichBrokerWhenConsumeSlowly(brokerId);
+        admin.createAndUpdateSubscriptionGroupConfig(broker, config);
+    }
+
+    static void deleteGroup(DefaultMQAdminExt admin, String broker, String group) throws Exception {
+        admin.deleteSubscriptionGroup(broker, group, true);
+    }
+
+    /** The tools' old way of a reset; what they say of each queue. */
+    static TreeMap<Long, String> rollback(DefaultMQAdminExt admin, String group, String topic, long timestamp, boolean force) throws Exception {
+        TreeMap<Long, String> rows = new TreeMap<>();
+        admin.resetOffsetByTimestampOld(group, topic, timestamp, force).forEach(row -> rows.put(row.getQueueId(),
+            row.getBrokerName() + " end " + row.getBrokerOffset() + " was " + row.getConsumerOffset() + " at time " + row.getTimestampOffset() + " now " + row.getRollbackOffset()));
+        return rows;
+    }
+
+    static List<String> groupKinds() {
+        return List.of("numbers");
+    }
+
+    static void richGroup(DefaultMQAdminExt admin, String broker, String group, String kind) throws Exception {
+        SubscriptionGroupConfig config = new SubscriptionGroupConfig();
+        config.setGroupName(group);
+        config.setRetryMaxTimes(3);
+        config.setRetryQueueNums(2);
+        config.setBrokerId(1);
+        config.setWhichBrokerWhenConsumeSlowly(2);
+        config.setConsumeFromMinEnable(false);
+        config.setNotifyConsumerIdsChangedEnable(false);
+        admin.createAndUpdateSubscriptionGroupConfig(broker, config);
+    }
+
+    /** The tools of 4.9.8 have no reset of a queue; they set its offset. */
+    static boolean resetsQueues() {
+        return false;
+    }
+
+    static void resetQueue(DefaultMQAdminExt admin, String broker, String group, String topic, int queueId, long offset) throws Exception {
+        admin.updateConsumeOffset(broker, group, new org.apache.rocketmq.common.message.MessageQueue(topic, "broker-a", queueId), offset);
+    }
 }

@@ -13,6 +13,11 @@ import org.apache.rocketmq.remoting.protocol.heartbeat.MessageModel;
 import org.apache.rocketmq.remoting.protocol.heartbeat.SubscriptionData;
 import org.apache.rocketmq.remoting.protocol.route.BrokerData;
 import org.apache.rocketmq.remoting.protocol.route.QueueData;
+import org.apache.rocketmq.remoting.protocol.subscription.CustomizedRetryPolicy;
+import org.apache.rocketmq.remoting.protocol.subscription.ExponentialRetryPolicy;
+import org.apache.rocketmq.remoting.protocol.subscription.GroupRetryPolicy;
+import org.apache.rocketmq.remoting.protocol.subscription.GroupRetryPolicyType;
+import org.apache.rocketmq.remoting.protocol.subscription.SimpleSubscriptionData;
 import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
@@ -118,5 +123,81 @@ final class Shim {
         SubscriptionGroupConfig config = admin.examineSubscriptionGroupConfig(broker, group);
         return config.getGroupName() + " " + config.isConsumeEnable() + " " + config.isConsumeBroadcastEnable() + " " + config.getRetryMaxTimes() + " "
             + config.getRetryQueueNums() + " " + config.getBrokerId() + " " + config.getWhichBrokerWhenConsumeSlowly();
+    }
+
+    /** A group with one of its flags off: consumeEnable, consumeBroadcastEnable or notifyConsumerIdsChangedEnable. */
+    static void groupWith(DefaultMQAdminExt admin, String broker, String group, String flagOff) throws Exception {
+        SubscriptionGroupConfig config = new SubscriptionGroupConfig();
+        config.setGroupName(group);
+        config.setConsumeEnable(!flagOff.equals("consumeEnable"));
+        config.setConsumeBroadcastEnable(!flagOff.equals("consumeBroadcastEnable"));
+        config.setNotifyConsumerIdsChangedEnable(!flagOff.equals("notifyConsumerIdsChangedEnable"));
+        admin.createAndUpdateSubscriptionGroupConfig(broker, config);
+    }
+
+    /** A group whose slow readers go to another broker id. */
+    static void slowTo(DefaultMQAdminExt admin, String broker, String group, long brokerId) throws Exception {
+        SubscriptionGroupConfig config = new SubscriptionGroupConfig();
+        config.setGroupName(group);
+        config.setWhichBrokerWhenConsumeSlowly(brokerId);
+        admin.createAndUpdateSubscriptionGroupConfig(broker, config);
+    }
+
+    static void deleteGroup(DefaultMQAdminExt admin, String broker, String group) throws Exception {
+        admin.deleteSubscriptionGroup(broker, group, true);
+    }
+
+    /** The tools' old way of a reset; what they say of each queue. */
+    static TreeMap<Long, String> rollback(DefaultMQAdminExt admin, String group, String topic, long timestamp, boolean force) throws Exception {
+        TreeMap<Long, String> rows = new TreeMap<>();
+        admin.resetOffsetByTimestampOld(group, topic, timestamp, force).forEach(row -> rows.put(row.getQueueId(),
+            row.getBrokerName() + " end " + row.getBrokerOffset() + " was " + row.getConsumerOffset() + " at time " + row.getTimestampOffset() + " now " + row.getRollbackOffset()));
+        return rows;
+    }
+
+    static List<String> groupKinds() {
+        return List.of("numbers", "exponential", "customized", "subscribed", "attributes");
+    }
+
+    static void richGroup(DefaultMQAdminExt admin, String broker, String group, String kind) throws Exception {
+        SubscriptionGroupConfig config = new SubscriptionGroupConfig();
+        config.setGroupName(group);
+        switch (kind) {
+            case "numbers" -> {
+                config.setRetryMaxTimes(3);
+                config.setRetryQueueNums(2);
+                config.setBrokerId(1);
+                config.setWhichBrokerWhenConsumeSlowly(2);
+                config.setConsumeFromMinEnable(false);
+                config.setNotifyConsumerIdsChangedEnable(false);
+                config.setConsumeMessageOrderly(true);
+                config.setGroupSysFlag(3);
+                config.setConsumeTimeoutMinute(7);
+            }
+            case "exponential" -> {
+                GroupRetryPolicy policy = new GroupRetryPolicy();
+                policy.setType(GroupRetryPolicyType.EXPONENTIAL);
+                policy.setExponentialRetryPolicy(new ExponentialRetryPolicy(100, 90_000, 3));
+                config.setGroupRetryPolicy(policy);
+            }
+            case "customized" -> {
+                GroupRetryPolicy policy = new GroupRetryPolicy();
+                policy.setType(GroupRetryPolicyType.CUSTOMIZED);
+                policy.setCustomizedRetryPolicy(new CustomizedRetryPolicy(new long[] {1_000, 2_000, 77_000}));
+                config.setGroupRetryPolicy(policy);
+            }
+            case "subscribed" -> config.setSubscriptionDataSet(java.util.Set.of(new SimpleSubscriptionData("T", "TAG", "a || b", 5)));
+            case "attributes" -> config.setAttributes(java.util.Map.of("+priority.factor", "30"));
+            default -> throw new IllegalArgumentException(kind);
+        }
+        admin.createAndUpdateSubscriptionGroupConfig(broker, config);
+    }
+
+    static boolean resetsQueues() {
+        return true;
+    }
+
+    static void resetQueue(DefaultMQAdminExt admin, String broker, String group, String topic, int queueId, long offset) throws Exception {
+        admin.resetOffsetByQueueId(broker, group, topic, queueId, offset);
     }
 }
