@@ -81,7 +81,7 @@ final class RequestScenarios {
     /** Names and stable values of a message's properties that the report compares. */
     private static String shape(Message message) {
         Map<String, String> values = new HashMap<>(message.getProperties());
-        for (String varying : List.of("CORRELATION_ID", "REPLY_TO_CLIENT", "UNIQ_KEY", "PUSH_REPLY_TIME", "ARRIVE_TIME", "REPLY_MESSAGE_ARRIVE_TIME", "MAX_OFFSET", "MIN_OFFSET")) {
+        for (String varying : List.of("CORRELATION_ID", "REPLY_TO_CLIENT", "UNIQ_KEY", "PUSH_REPLY_TIME", "ARRIVE_TIME", "REPLY_MESSAGE_ARRIVE_TIME", "MAX_OFFSET", "MIN_OFFSET", "CONSUME_START_TIME")) {
             values.computeIfPresent(varying, (name, value) -> "<" + name + ">");
         }
         return new java.util.TreeMap<>(values).toString();
