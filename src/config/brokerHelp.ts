@@ -43,6 +43,11 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   splitMetadataSize: live("Rows in one page of a topic or group table"),
   notifyConsumerIdsChangedEnable: live("Tell a group's members at once when one joins or leaves"),
   useServerSideResetOffset: live("Reset consumer offsets in the broker rather than in the clients"),
+  storeReplyMessageEnable: live("Store replies of request-reply calls"),
+  slaveReadEnable: live("Let groups say which broker their consumers read from"),
+  accessMessageInMemoryMaxRatio: live(
+    "With slaveReadEnable: percent of the machine's memory; readers further behind are sent to another broker",
+  ),
 
   // Sending and pulling
   maxMessageSize: live("Largest message in bytes"),
