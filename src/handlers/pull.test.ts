@@ -189,6 +189,25 @@ describe("rule 26: a pull's code, remark and header", () => {
     broker.config.slaveReadEnable = true;
     expect((await pull({ topic: "F" })).fields).toMatchObject({ suggestWhichBrokerId: "1" });
   });
+
+  it("sends a reader that is further behind than memory reaches to the group's broker for slow ones", async () => {
+    broker.groups.update([newSubscriptionGroupConfig("g", { brokerId: 0, whichBrokerWhenConsumeSlowly: 4 })]);
+    broker.config.slaveReadEnable = true;
+    for (let i = 0; i < 5; i++) put("x".repeat(10_000), "tag");
+    await broker.clock.settle();
+    const suggested = async (more: Fields) => (await pull({ maxMsgNums: 1, ...more })).fields.suggestWhichBrokerId;
+    // Messages of 10 kB; the fake machine has 1 MB, of which 4 % are 40 kB.
+    broker.config.accessMessageInMemoryMaxRatio = 4;
+    expect(await suggested({ queueOffset: 0 })).toBe("4");
+    expect(await suggested({ queueOffset: 2 })).toBe("0");
+    broker.config.accessMessageInMemoryMaxRatio = 0;
+    // The last message that was looked at counts, whether it passed the filter or not; without any nobody is behind.
+    expect(await suggested({ queueOffset: 4, subscription: "other" })).toBe("4");
+    expect(await suggested({ queueOffset: 5 })).toBe("0");
+    expect(await suggested({ queueOffset: 99 })).toBe("0");
+    broker.config.slaveReadEnable = false;
+    expect(await suggested({ queueOffset: 0 })).toBe("0");
+  });
 });
 
 describe("a pull's limits", () => {
@@ -308,6 +327,21 @@ describe("a pull that finds nothing", () => {
     const reply = client.answerTo(opaque) as WireReply;
     expect(reply).toMatchObject({ code: 0, remark: "FOUND", fields: { nextBeginOffset: "2" } });
     expect(texts(reply)).toEqual(["now"]);
+    expect(broker.holds.count).toBe(0);
+  });
+
+  it("is told of a reset at once, not when its time is over", async () => {
+    put("before");
+    await broker.clock.settle();
+    const opaque = hold({ queueOffset: 1 });
+    await broker.clock.settle();
+    broker.offsets.assignReset("g", "T", 0, 0);
+    await broker.clock.settle();
+    expect(client.answerTo(opaque)).toMatchObject({
+      code: 21,
+      remark: "OFFSET_RESET",
+      fields: { nextBeginOffset: "0" },
+    });
     expect(broker.holds.count).toBe(0);
   });
 
