@@ -69,6 +69,15 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   maxTransferBytesOnMessageInMemory: live("Most bytes that one pull returns from memory"),
   maxTransferCountOnMessageInMemory: live("Most messages that one pull returns from memory"),
 
+  // Transactions
+  rejectTransactionMessage: live("Refuse transactional messages"),
+  transactionTimeOut: live("Milliseconds after which the producer of an undecided message is asked"),
+  transactionCheckMax: live("Checks after which an undecided message is given up"),
+  transactionCheckInterval: live("Milliseconds between rounds of checks"),
+  transactionOpMsgMaxSize: live("Bytes of decisions that are written at once"),
+  transactionOpBatchInterval: live("Milliseconds that a decision waits to be written with others"),
+  transactionMetricFlushInterval: fixed("Milliseconds between writes of the counts of undecided messages"),
+
   // Consumer offsets
   flushConsumerOffsetInterval: fixed("Milliseconds between writes of consumer offsets"),
   consumerOffsetUpdateVersionStep: live("Commits after which the offset table's version rises"),

@@ -462,11 +462,6 @@ describe("a refusal", () => {
   });
 
   it("of what this version cannot do, instead of taking and forgetting it", async () => {
-    expect(await send({ i: properties({ UNIQ_KEY: UNIQUE, TRAN_MSG: "true" }) })).toMatchObject({
-      code: 16,
-      remark: "sending transaction message is forbidden: this version has no transactions yet",
-      fields: COMMON,
-    });
     for (const name of ["TIMER_DELIVER_MS", "TIMER_DELAY_SEC", "TIMER_DELAY_MS"]) {
       expect(await send({ i: properties({ UNIQ_KEY: UNIQUE, [name]: "1000" }) })).toMatchObject({
         code: 1,

@@ -6,6 +6,7 @@
 import { Buffer } from "node:buffer";
 import { javaHashUtf8 } from "../base/javaHash.ts";
 import { RETRY_PREFIX } from "../broker/names.ts";
+import type { Transactions } from "../broker/transactions.ts";
 import { type Batch, BatchError, readBatch } from "../message/batch.ts";
 import { MessageDraft } from "../message/draft.ts";
 import { messageIdsOf } from "../message/messageId.ts";
@@ -19,11 +20,15 @@ import { SendReplyPieces, SendRequest } from "../protocol/sendCodec.ts";
 import type { MessageStore } from "../store/messageStore.ts";
 import type { AckTarget, PendingAppend } from "../store/pending.ts";
 import { appendReply } from "./appendReply.ts";
+import { HalfSender, rejectedTransaction } from "./halfSend.ts";
 import type { BrokerParts } from "./parts.ts";
 import { checkSend } from "./sendChecks.ts";
 import { sendSpecial } from "./sendSpecial.ts";
 
-export type SendParts = Omit<BrokerParts, "store"> & { readonly store: MessageStore };
+export type SendParts = Omit<BrokerParts, "store"> & {
+  readonly store: MessageStore;
+  readonly transactions: Transactions;
+};
 
 const FLAG_ONEWAY = 0x2;
 const ATTACHMENT = "send";
@@ -83,6 +88,7 @@ export class Sender {
   readonly #request = new SendRequest();
   readonly #draft = new MessageDraft();
   readonly #scan = new PropertyScan();
+  readonly #half: HalfSender;
   #pieces: SendReplyPieces | undefined;
   #piecesHost: Buffer | undefined;
   /** Properties that Apache's broker adds to every message it takes. */
@@ -98,6 +104,7 @@ export class Sender {
         [Property.CLUSTER, brokerClusterName],
       ]),
     );
+    this.#half = new HalfSender(this);
   }
 
   pieces(): SendReplyPieces {
@@ -133,6 +140,11 @@ export class Sender {
     const unnamed = scan.uniqueStart < 0 || scan.uniqueStart === scan.uniqueEnd;
     if (scan.special || unnamed || request.topic.startsWith(RETRY_PREFIX)) {
       this.#special(call, request, checked);
+      return;
+    }
+    if (scan.prepared) {
+      if (this.parts.config.rejectTransactionMessage) this.#refuse(call, rejectedTransaction(this.parts));
+      else this.#half.send(call, request, checked, this.#draft, scan);
       return;
     }
     this.#plain(call, request, checked, scan);

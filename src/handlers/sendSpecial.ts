@@ -2,10 +2,12 @@
  * A send whose properties or topic ask for more than a plain append: delay levels, retries of old clients, properties
  * that the broker must replace. Works on a property map; the append itself is the same.
  */
+import { makeHalf } from "../broker/halfMessages.ts";
 import { dlqTopic, RETRY_PREFIX } from "../broker/names.ts";
+import { isStored } from "../broker/transactionOps.ts";
 import { formatMessageId } from "../message/messageId.ts";
 import { Property, parseProperties } from "../message/properties.ts";
-import { MULTI_TAGS } from "../message/sysFlag.ts";
+import { MULTI_TAGS, TRANSACTION_MASK } from "../message/sysFlag.ts";
 import { newUniqueKey } from "../message/uniqueKey.ts";
 import { PERM_READ, PERM_WRITE, type TopicConfig } from "../protocol/bodies/topicConfig.ts";
 import type { HotCall, Reply } from "../protocol/dispatch.ts";
@@ -14,6 +16,7 @@ import { MQVersion } from "../protocol/generated/versions.ts";
 import type { SendRequest } from "../protocol/sendCodec.ts";
 import type { NewMessage } from "../store/types.ts";
 import { appendReply } from "./appendReply.ts";
+import { rejectedTransaction } from "./halfSend.ts";
 import { refuse } from "./parts.ts";
 import type { Sender } from "./send.ts";
 
@@ -58,12 +61,20 @@ export async function sendMessage(
   const uniqueKey = properties.get(Property.UNIQUE_KEY) || newUniqueKey(parts.clock.now(), parts.random);
   properties.set(Property.UNIQUE_KEY, uniqueKey);
   placeByPriority(message, topic);
+  const half = isPrepared(message);
+  if (half && parts.config.rejectTransactionMessage) return rejectedTransaction(parts);
   properties.set(Property.MSG_REGION, parts.config.regionId);
   properties.set(Property.TRACE_SWITCH, String(parts.config.traceOn));
   properties.set(Property.CLUSTER, parts.config.brokerClusterName);
-  const { queueId } = message;
-  parts.schedule.levels.defer(message);
+  const { queueId, topic: realTopic } = message;
+  // A half message keeps its delay for the day it is committed (Apache delays it now, and loses it).
+  if (half) makeHalf(message);
+  else {
+    if (isMarked(properties)) message.sysFlag = (message.sysFlag ?? 0) & ~TRANSACTION_MASK;
+    parts.schedule.levels.defer(message);
+  }
   const result = await parts.store.put(message);
+  if (half && isStored(result)) parts.transactions.metrics.add(realTopic, 1);
   return appendReply(parts, result, {
     msgId: formatMessageId(parts.store.storeHost, result.logOffset),
     queueId,
@@ -99,9 +110,6 @@ function retryOrDlq(
 /** What the broker cannot do yet is refused, never taken and forgotten. */
 function unbuilt(message: NewMessage): Reply | undefined {
   const { properties } = message;
-  if (properties.get(Property.TRANSACTION_PREPARED)?.toLowerCase() === "true") {
-    return refuse("NO_PERMISSION", "sending transaction message is forbidden: this version has no transactions yet");
-  }
   const delayed = Number(properties.get(Property.DELAY_TIME_LEVEL) ?? 0) > 0;
   for (const name of TIMER_PROPERTIES) {
     if (!properties.has(name)) continue;
@@ -114,6 +122,16 @@ function unbuilt(message: NewMessage): Reply | undefined {
   return undefined;
 }
 
+/** Whether the message waits for the decision of its transaction; old clients send their retries with the mark left on. */
+function isPrepared({ properties, reconsumeTimes = 0 }: NewMessage): boolean {
+  if (!isMarked(properties)) return false;
+  return reconsumeTimes <= 0 || !(Number(properties.get(Property.DELAY_TIME_LEVEL) ?? 0) > 0);
+}
+
+function isMarked(properties: Map<string, string>): boolean {
+  return properties.get(Property.TRANSACTION_PREPARED)?.toLowerCase() === "true";
+}
+
 const PRIORITY = "_SYS_MSG_PRIORITY_";
 /** A message with one of these is of another type (TopicMessageType.parseFromMessageProperty), and has no priority. */
 const RULE_OUT_PRIORITY = [Property.DELAY_TIME_LEVEL, ...TIMER_PROPERTIES, Property.SHARDING_KEY] as const;
@@ -123,6 +141,6 @@ function placeByPriority(message: NewMessage, topic: TopicConfig): void {
   const { properties } = message;
   const priority = Number.parseInt(properties.get(PRIORITY) ?? "", 10);
   if (!(priority >= 0)) return;
-  if (RULE_OUT_PRIORITY.some((name) => properties.has(name))) properties.delete(PRIORITY);
+  if (isMarked(properties) || RULE_OUT_PRIORITY.some((name) => properties.has(name))) properties.delete(PRIORITY);
   else message.queueId = Math.min(priority, topic.writeQueueNums - 1);
 }

@@ -1,5 +1,6 @@
 /** The broker's dispatch table: what it answers is what is listed here. */
 import type { PullHolds } from "../broker/pullHolds.ts";
+import type { Transactions } from "../broker/transactions.ts";
 import type { Row } from "../protocol/dispatch.ts";
 import type { MessageStore } from "../store/messageStore.ts";
 import { brokerConfigRows } from "./brokerConfig.ts";
@@ -8,7 +9,9 @@ import { clientRows } from "./clients.ts";
 import { connectionRows } from "./connections.ts";
 import { consumeStatsRows } from "./consumeStats.ts";
 import { dumpRows } from "./dumps.ts";
+import { endTransactionRows } from "./endTransaction.ts";
 import { groupAdminRows } from "./groupAdmin.ts";
+import { halfMessageRows } from "./halfMessages.ts";
 import { lockRows } from "./locks.ts";
 import { messageRows } from "./messages.ts";
 import { offsetRows } from "./offsets.ts";
@@ -23,11 +26,17 @@ import { sendRows } from "./send.ts";
 import { sendBackRows } from "./sendBack.ts";
 import { topicAdminRows } from "./topicAdmin.ts";
 
-export type TableParts = Omit<BrokerParts, "store"> & { readonly store: MessageStore; readonly holds: PullHolds };
+export type TableParts = Omit<BrokerParts, "store"> & {
+  readonly store: MessageStore;
+  readonly holds: PullHolds;
+  readonly transactions: Transactions;
+};
 
 export function brokerRows(parts: TableParts): Row[] {
   return [
     ...sendRows(parts),
+    ...endTransactionRows(parts),
+    ...halfMessageRows(parts),
     ...pullRows(parts),
     ...sendBackRows(parts),
     ...clientRows(parts),

@@ -9,7 +9,6 @@ type Name = keyof typeof RequestCode;
 
 const DEAD = "no release of Apache RocketMQ sends or serves this code; it is only a name";
 const TO_CLIENTS = "brokers send this code to clients; no broker takes it";
-const TRANSACTIONS = "transactions are not part of this version yet";
 const POP = "POP consumption is not part of this version yet: use a push or pull consumer with client-side rebalance";
 const ASSIGNMENT =
   "server-side assignment of queues is not part of this version yet: leave the client's clientRebalance=true";
@@ -50,7 +49,6 @@ const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
     "PUSH_REPLY_MESSAGE_TO_CLIENT",
     "NOTIFY_UNSUBSCRIBE_LITE",
   ],
-  [TRANSACTIONS, "END_TRANSACTION", "RESUME_CHECK_HALF_MESSAGE"],
   [
     POP,
     "POP_MESSAGE",

@@ -10,7 +10,6 @@ const VALUE_END = 0x02;
 /** Names that a plain append must not meet: the broker acts on them, replaces them, or must refuse them. */
 const SPECIAL_NAMES: readonly string[] = [
   "DELAY",
-  "TRAN_MSG",
   "MSG_REGION",
   "TRACE_ON",
   "CLUSTER",
@@ -25,7 +24,11 @@ const SPECIAL_NAMES: readonly string[] = [
   "_SYS_MSG_PRIORITY_",
   "LITE_TOPIC",
   "__LITE_TOPIC",
+  "__transactionId__",
+  "REAL_TOPIC",
+  "REAL_QID",
 ];
+const TRANSACTION_PREPARED = new TextEncoder().encode("TRAN_MSG");
 const SPECIAL_BYTES = SPECIAL_NAMES.map((name) => new TextEncoder().encode(name));
 /** First bytes of the special names: nearly every ordinary name is dismissed by this table alone. */
 const SPECIAL_FIRST = new Uint8Array(256);
@@ -41,6 +44,8 @@ export class PropertyScan {
   /** Value of UNIQ_KEY. */
   uniqueStart = -1;
   uniqueEnd = -1;
+  /** TRAN_MSG is "true": the half message of a transaction, unless the message is special as well. */
+  prepared = false;
   /** WAIT is "false": the sender does not wait for the disk under SYNC_FLUSH. */
   noWait = false;
   special = false;
@@ -50,6 +55,7 @@ export class PropertyScan {
     this.keysStart = -1;
     this.uniqueStart = -1;
     this.noWait = false;
+    this.prepared = false;
     this.special = false;
     let at = start;
     while (at < end) {
@@ -87,10 +93,16 @@ export class PropertyScan {
         this.noWait = valueEnd - value === 5 && (buf[value] | 32) === 0x66;
         return;
       }
-    } else if (length === 8 && first === 0x55 && isUniqueKey(buf, name)) {
-      this.uniqueStart = value;
-      this.uniqueEnd = valueEnd;
-      return;
+    } else if (length === 8) {
+      if (first === 0x55 && isUniqueKey(buf, name)) {
+        this.uniqueStart = value;
+        this.uniqueEnd = valueEnd;
+        return;
+      }
+      if (first === 0x54 && isNamed(buf, name, TRANSACTION_PREPARED)) {
+        this.prepared = isTrue(buf, value, valueEnd);
+        return;
+      }
     }
     if (SPECIAL_FIRST[first] !== 0 && isSpecial(buf, name, length)) this.special = true;
   }
@@ -106,6 +118,22 @@ function isUniqueKey(buf: Buffer, at: number): boolean {
     buf[at + 5] === 0x4b &&
     buf[at + 6] === 0x45 &&
     buf[at + 7] === 0x59
+  );
+}
+
+function isNamed(buf: Buffer, at: number, name: Uint8Array): boolean {
+  for (let i = 0; i < name.length; i++) if (name[i] !== buf[at + i]) return false;
+  return true;
+}
+
+/** Boolean.parseBoolean: "true" in any case. */
+function isTrue(buf: Buffer, start: number, end: number): boolean {
+  return (
+    end - start === 4 &&
+    (buf[start] | 32) === 0x74 &&
+    (buf[start + 1] | 32) === 0x72 &&
+    (buf[start + 2] | 32) === 0x75 &&
+    (buf[start + 3] | 32) === 0x65
   );
 }
 

@@ -16,6 +16,8 @@ import { Rates } from "../broker/rates.ts";
 import { Registration } from "../broker/registration.ts";
 import { Schedule } from "../broker/schedule.ts";
 import { Topics } from "../broker/topics.ts";
+import { TransactionChecks } from "../broker/transactionChecks.ts";
+import { Transactions } from "../broker/transactions.ts";
 import type { BrokerConfig } from "../config/index.ts";
 import { brokerRows } from "../handlers/table.ts";
 import { UNSUPPORTED } from "../handlers/unsupported.ts";
@@ -99,6 +101,8 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     log,
   );
   const rates = new Rates(store, offsets, clock);
+  const transactions = new Transactions(config, store, offsets, metadata("transactionMetrics"), clock, random, log);
+  const checks = new TransactionChecks(config, transactions, store, topics, clients, clock, log);
   const parts = {
     config,
     clock,
@@ -115,6 +119,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     schedule,
     registration,
     rates,
+    transactions,
     counters,
     storeOps: store,
     configFile: options.configFile === undefined ? undefined : new MetadataFile(disk, options.configFile),
@@ -126,6 +131,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   const fast = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED, config, fast: true });
   await store.start();
   try {
+    await transactions.start();
     config.listenPort = await server.listen(bind, config.listenPort);
     if (config.listenPort > FAST_PORT_OFFSET) await listenFast(fast, bind, config.listenPort - FAST_PORT_OFFSET, log);
   } catch (error) {
@@ -142,6 +148,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   rates.start();
   counters.start();
   schedule.start();
+  checks.start();
   await registration.start();
 
   return {
@@ -153,11 +160,13 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
       await registration.stop();
       holds.stop();
       await schedule.stop();
+      await checks.stop();
       clients.stop();
       rates.stop();
       counters.stop();
       await Promise.all([server.close(), fast.close()]);
       client.close();
+      await transactions.stop();
       await offsets.stop();
       await consumerFilters.stop();
       await topics.saved();

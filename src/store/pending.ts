@@ -23,6 +23,9 @@ export class PendingAppend {
   serialization = 0;
   readonly uniqueKey = Buffer.allocUnsafeSlow(UNIQUE_KEY_BYTES);
   uniqueKeyBytes = 0;
+  /** A half message's real topic, and its queue offset once it is being committed. */
+  realTopic = "";
+  halfOffset = 0;
   /** All log offsets of a batch, on its last record. */
   batchOffsets: number[] | undefined = undefined;
 

@@ -18,6 +18,8 @@ import { Rates } from "../broker/rates.ts";
 import { Registration } from "../broker/registration.ts";
 import { Schedule } from "../broker/schedule.ts";
 import { Topics } from "../broker/topics.ts";
+import { TransactionChecks } from "../broker/transactionChecks.ts";
+import { Transactions } from "../broker/transactions.ts";
 import { loadBrokerConfig } from "../config/index.ts";
 import { brokerRows, type TableParts } from "../handlers/table.ts";
 import { RecordView } from "../message/record.ts";
@@ -145,6 +147,7 @@ export class WireClient implements ReplyOut {
 }
 
 export interface WireBroker extends Omit<TableParts, "clock"> {
+  readonly checks: TransactionChecks;
   readonly clock: FakeClock;
   readonly disk: SimDisk;
   readonly rows: ReadonlyMap<number, Row>;
@@ -154,8 +157,12 @@ export interface WireBroker extends Omit<TableParts, "clock"> {
 }
 
 /** A started broker with these options of broker.conf, on a disk that is new unless given. */
-export async function wireBroker(options: Record<string, string> = {}, disk = new SimDisk()): Promise<WireBroker> {
-  const clock = new FakeClock();
+export async function wireBroker(
+  options: Record<string, string> = {},
+  disk = new SimDisk(),
+  now?: number,
+): Promise<WireBroker> {
+  const clock = now === undefined ? new FakeClock() : new FakeClock(now);
   disk.now = () => clock.now();
   const log = silentLogger();
   const turn = new Turn(clock);
@@ -188,11 +195,15 @@ export async function wireBroker(options: Record<string, string> = {}, disk = ne
   clients.onSubscriptions(consumerFilters);
   const address = () => "127.0.0.1:10911";
   const nobody = async () => answerOf({});
+  const random = seededRandom(1);
+  const clients = new Clients(config, clock, log);
+  const transactions = new Transactions(config, store, offsets, file("transactionMetrics"), clock, random, log);
+  const checks = new TransactionChecks(config, transactions, store, topics, clients, clock, log);
   const parts: TableParts = {
     config,
     configFile: undefined,
     clock,
-    random: seededRandom(1),
+    random,
     log,
     store,
     storeOps: store,
@@ -205,6 +216,7 @@ export async function wireBroker(options: Record<string, string> = {}, disk = ne
     locks: new QueueLocks(clock, log),
     holds: new PullHolds(clock),
     schedule,
+    transactions,
     registration: new Registration(config, topics, nobody, address, address, clock, log),
     rates: new Rates(store, offsets, clock),
     memoryBytes: 1_000_000,
@@ -212,10 +224,12 @@ export async function wireBroker(options: Record<string, string> = {}, disk = ne
   };
   const rows = new Map(brokerRows(parts).map((row) => [row.code, row]));
   await finish(clock, store.start());
+  await finish(clock, transactions.start());
   parts.holds.start();
   schedule.start();
   const broker: WireBroker = {
     ...parts,
+    checks,
     clock,
     disk,
     rows,
@@ -223,6 +237,12 @@ export async function wireBroker(options: Record<string, string> = {}, disk = ne
     async close() {
       parts.holds.stop();
       await finish(clock, schedule.stop());
+      await finish(clock, checks.stop());
+      await finish(clock, transactions.stop());
+      await finish(
+        clock,
+        offsets.persist().catch(() => {}),
+      );
       await finish(clock, store.close());
     },
   };
