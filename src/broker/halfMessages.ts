@@ -80,11 +80,12 @@ export function committed(half: StoredMessage, topic: string, queueId: number): 
  * The half message as it is written again behind the newest one. Unlike Apache it keeps the application's flag, which a
  * message that was ever checked would otherwise lose.
  * @param checkTimes undefined: it is put back only to make way, which is no check (Apache counts it, and so discards
- *   messages with a long immunity time unasked)
+ *   messages with a long immunity time unasked). As in Apache such a message no longer waits for the disk.
  */
 export function renewed(half: StoredMessage, checkTimes: number | undefined): NewMessage {
   const properties = new Map(half.properties);
-  if (checkTimes !== undefined) properties.set(Property.TRANSACTION_CHECK_TIMES, String(checkTimes));
+  if (checkTimes === undefined) properties.set(Property.WAIT_STORE_MSG_OK, "false");
+  else properties.set(Property.TRANSACTION_CHECK_TIMES, String(checkTimes));
   nameOrigin(half, properties);
   return again(half, TRANS_HALF_TOPIC, properties);
 }
@@ -123,6 +124,7 @@ export function checkBody(half: StoredMessage, checkTimes: number, queueOffset: 
   const { topic, queueId } = destinationOf(half) as { topic: string; queueId: number };
   const properties = publicProperties(half);
   properties.set(Property.TRANSACTION_CHECK_TIMES, String(checkTimes));
+  properties.set(Property.WAIT_STORE_MSG_OK, "false");
   const bytes = Buffer.from(formatProperties(properties));
   const draft = new MessageDraft();
   draft.topic = Buffer.from(topic);

@@ -11,9 +11,7 @@
 import { Buffer } from "node:buffer";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
-import type { Random } from "../base/random.ts";
 import { Property } from "../message/properties.ts";
-import { newUniqueKey } from "../message/uniqueKey.ts";
 import type { AppendResult, NewMessage } from "../store/types.ts";
 import { TRANS_OP_HALF_TOPIC } from "./names.ts";
 
@@ -63,7 +61,6 @@ export class TransactionOps {
   readonly #options: OpOptions;
   readonly #store: OpStore;
   readonly #clock: Clock;
-  readonly #random: Random;
   readonly #log: Logger;
   readonly #decisions: Decisions;
   /** Decisions without an op message. */
@@ -79,11 +76,10 @@ export class TransactionOps {
   #flushRequested = false;
   #flushing: Promise<void> = Promise.resolve();
 
-  constructor(options: OpOptions, store: OpStore, clock: Clock, random: Random, log: Logger, decisions: Decisions) {
+  constructor(options: OpOptions, store: OpStore, clock: Clock, log: Logger, decisions: Decisions) {
     this.#options = options;
     this.#store = store;
     this.#clock = clock;
-    this.#random = random;
     this.#log = log;
     this.#decisions = decisions;
   }
@@ -167,7 +163,6 @@ export class TransactionOps {
     const properties = new Map<string, string>([
       [Property.TAGS, OP_TAG],
       [Property.WAIT_STORE_MSG_OK, "true"],
-      [Property.UNIQUE_KEY, newUniqueKey(this.#clock.now(), this.#random)],
     ]);
     if (decidedTo >= 0) properties.set(DECIDED_TO, String(decidedTo));
     return { topic: TRANS_OP_HALF_TOPIC, queueId: 0, body: Buffer.from(body, "latin1"), properties };

@@ -11,7 +11,6 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
-import type { Random } from "../base/random.ts";
 import { Property } from "../message/properties.ts";
 import { TRANSACTION_COMMIT, TRANSACTION_MASK } from "../message/sysFlag.ts";
 import type { MessageStore } from "../store/messageStore.ts";
@@ -78,7 +77,6 @@ export class Transactions {
     offsets: Offsets,
     metricsFile: MetadataFile,
     clock: Clock,
-    random: Random,
     log: Logger,
   ) {
     this.#options = options;
@@ -86,7 +84,7 @@ export class Transactions {
     this.#offsets = offsets;
     this.#log = log;
     this.metrics = new TransactionMetrics(options.transactionMetricFlushInterval, metricsFile, clock, log);
-    this.ops = new TransactionOps(options, store, clock, random, log, {
+    this.ops = new TransactionOps(options, store, clock, log, {
       isDecided: (offset) => this.decided.has(offset),
       decidedTo: () => (this.#inFlight === 0 ? store.maxLogOffset() : this.#inFlightFrom),
     });
@@ -268,12 +266,15 @@ export class Transactions {
     if (await this.#wasCommitted(message)) return undefined;
     const origin = originOf(message);
     if (origin < 0) return put();
+    const waited = this.#chains.has(origin) || !this.decided.has(origin);
     const next = this.#store.queue(TRANS_HALF_TOPIC, 0).next;
     const appended = put();
     const chain = this.chain(origin, origin);
     chain.members.push(next);
     const result = await appended;
     if (isStored(result)) {
+      const topic = destinationOf(message)?.topic;
+      if (!waited && topic !== undefined) this.metrics.add(topic, 1);
       for (const offset of chain.members) if (offset < next) this.decided.add(offset);
     } else {
       chain.members.splice(chain.members.indexOf(next), 1);

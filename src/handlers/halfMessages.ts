@@ -32,7 +32,6 @@ async function resumeCheck(parts: Parts, { header }: Call<ResumeCheckHalfMessage
   if (!isStored(result)) {
     return refuse("SYSTEM_ERROR", `Put message back to RMQ_SYS_TRANS_HALF_TOPIC failed. ${result.reason}`);
   }
-  if (message.topic === TRANS_CHECK_MAX_TIME_TOPIC) transactions.metrics.add(destination.topic, 1);
   log.info({ msgId, topic: destination.topic }, "half message put back by hand");
   return ok();
 }

@@ -101,7 +101,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     log,
   );
   const rates = new Rates(store, offsets, clock);
-  const transactions = new Transactions(config, store, offsets, metadata("transactionMetrics"), clock, random, log);
+  const transactions = new Transactions(config, store, offsets, metadata("transactionMetrics"), clock, log);
   const checks = new TransactionChecks(config, transactions, store, topics, clients, clock, log);
   const parts = {
     config,

@@ -195,15 +195,14 @@ export async function wireBroker(
   clients.onSubscriptions(consumerFilters);
   const address = () => "127.0.0.1:10911";
   const nobody = async () => answerOf({});
-  const random = seededRandom(1);
   const clients = new Clients(config, clock, log);
-  const transactions = new Transactions(config, store, offsets, file("transactionMetrics"), clock, random, log);
+  const transactions = new Transactions(config, store, offsets, file("transactionMetrics"), clock, log);
   const checks = new TransactionChecks(config, transactions, store, topics, clients, clock, log);
   const parts: TableParts = {
     config,
     configFile: undefined,
     clock,
-    random,
+    random: seededRandom(1),
     log,
     store,
     storeOps: store,
