@@ -195,7 +195,6 @@ export async function wireBroker(
   clients.onSubscriptions(consumerFilters);
   const address = () => "127.0.0.1:10911";
   const nobody = async () => answerOf({});
-  const clients = new Clients(config, clock, log);
   const transactions = new Transactions(config, store, offsets, file("transactionMetrics"), clock, log);
   const checks = new TransactionChecks(config, transactions, store, topics, clients, clock, log);
   const parts: TableParts = {
