@@ -1,23 +1,26 @@
 // The compatibility suite: the same scenarios through real clients against Apache RocketMQ 5.5.0 and against Skylark.
 //
-//   node compat-tests/run.mjs [--client ID]... [--scenario NAME]... [--server apache|skylark] [--short] [--write-readme] [--keep]
+//   node compat-tests/run.mjs [--client ID]... [--scenario NAME]... [--server apache|skylark] [--short] [--repeat N] [--parallel N]
+//                             [--write-readme] [--keep]
 //
-// Prints the table and "N passed, N failed"; compat-tests/.work/report.json has everything. A client that cannot be built here is listed
-// as SKIPPED, and with CI=true that is a failure.
+// Prints the table, where the two servers differ, and "N passed, N failed"; compat-tests/.work/report.json has everything. A client that
+// cannot be built here is listed as SKIPPED, and with CI=true that is a failure. --repeat runs each scenario N times, without second tries:
+// for finding out how often one wavers.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { ApacheServer } from "./lib/apache.mjs";
 import { apacheLib, Missing, WORK } from "./lib/build.mjs";
 import { CLIENTS } from "./lib/clients.mjs";
-import { freePorts } from "./lib/ports.mjs";
+import { Ports } from "./lib/ports.mjs";
 import { Report } from "./lib/report.mjs";
 import { SCENARIOS } from "./lib/scenarios.mjs";
 import { listScenarios, runClient } from "./lib/session.mjs";
 import { SETUPS } from "./lib/setups.mjs";
-import { SkylarkServer } from "./lib/skylark.mjs";
+import { Slots } from "./lib/slots.mjs";
+import { Station } from "./lib/station.mjs";
+import { cellOf, secondTry } from "./lib/verdict.mjs";
 
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000);
 
@@ -27,6 +30,8 @@ const { values: options } = parseArgs({
     scenario: { type: "string", multiple: true },
     server: { type: "string", multiple: true },
     short: { type: "boolean", default: false },
+    repeat: { type: "string", default: "1" },
+    parallel: { type: "string" },
     "write-readme": { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
   },
@@ -44,28 +49,28 @@ const clientIds = choose(
   "client",
   options.client,
   CLIENTS.map(({ id }) => id),
-);
-const scenarioNames = choose("scenario", options.scenario, Object.keys(SCENARIOS)).filter(
-  (name) => !options.short || options.scenario || SCENARIOS[name].short,
-);
-const servers = choose("server", options.server, ["apache", "skylark"]);
+).filter((id) => !options.short || options.client || CLIENTS.find((client) => client.id === id).short);
+const scenarioNames = choose("scenario", options.scenario, Object.keys(SCENARIOS))
+  .filter((name) => !options.short || options.scenario || SCENARIOS[name].short)
+  .sort((a, b) => Number(SCENARIOS[b].slow ?? false) - Number(SCENARIOS[a].slow ?? false));
+const kinds = choose("server", options.server, ["apache", "skylark"]);
+const repeat = Number(options.repeat);
 const started = Date.now();
 const runId = started.toString(36).slice(-6);
 const logDir = join(WORK, "logs");
 rmSync(logDir, { recursive: true, force: true });
 mkdirSync(logDir, { recursive: true });
 const tempDir = mkdtempSync(join(tmpdir(), "skylark-compat-"));
+const ports = new Ports(BASE_PORT);
 
-const report = new Report(clientIds, servers);
+const report = new Report(clientIds, kinds);
 const clients = await prepareClients();
-const lib = servers.includes("apache") ? prepareApache() : undefined;
-
-// The two servers do not share a port or a file; in the short form they run side by side to save the wait for the JVMs.
-const lanes = servers
-  .filter((server) => server !== "apache" || lib)
-  .map((kind, i) => () => lane(kind, BASE_PORT + i * 100));
-if (options.short) await Promise.all(lanes.map((run) => run()));
-else for (const run of lanes) await run();
+const lib = kinds.includes("apache") ? prepareApache() : undefined;
+/** Outcomes by `scenario|client|server`, in the order of the tries. */
+const tries = new Map();
+const suites = planSuites();
+await firstTries();
+await secondTries();
 finish();
 
 async function prepareClients() {
@@ -97,84 +102,128 @@ function prepareApache() {
   }
 }
 
-/** One server kind: its setups one after the other, each with all clients. */
-async function lane(kind, port) {
-  let nextPort = port;
-  let server;
-  let serverKey;
+/** A suite is one client's scenarios of one setup against one server; suites of a setup share a server where the setup allows it. */
+function planSuites() {
+  const planned = [];
   for (const [setupName, setup] of Object.entries(SETUPS)) {
-    const names = scenarioNames
-      .filter((name) => SCENARIOS[name].setup === setupName)
-      .sort((a, b) => Number(SCENARIOS[b].slow ?? false) - Number(SCENARIOS[a].slow ?? false));
-    const users = clients.filter((client) => names.some((name) => client.offered.includes(name)));
-    if (users.length === 0) continue;
-    // Apache is always two processes, so two setups that differ in layout only can share a server.
-    const key = JSON.stringify([setup.settings, kind === "skylark" ? setup.layout : ""]);
-    if (key !== serverKey) {
-      await server?.stopGracefully();
-      const dir = join(tempDir, `${kind}-${setupName}`);
-      mkdirSync(dir, { recursive: true });
-      const { next, ...ports } = await freePorts(nextPort);
-      nextPort = next;
-      const common = { dir, ...ports, settings: setup.settings };
-      server =
-        kind === "apache"
-          ? new ApacheServer({ ...common, lib })
-          : new SkylarkServer({ ...common, layout: setup.layout });
-      serverKey = key;
-      const begin = Date.now();
-      await server.start();
-      console.log(`${kind} (${setupName}) ready after ${((Date.now() - begin) / 1000).toFixed(1)} s`);
-    }
-    for (const client of users) {
-      await suite(
-        client,
-        server,
-        setup,
-        names.filter((name) => client.offered.includes(name)),
+    const stations = {};
+    for (const client of clients) {
+      const names = scenarioNames.filter(
+        (name) => SCENARIOS[name].setup === setupName && client.offered.includes(name),
       );
+      if (names.length === 0) continue;
+      // By turns, so that both servers are measured under the same load.
+      for (const kind of kinds.filter((one) => one !== "apache" || lib)) {
+        if (setup.ownServer || stations[kind] === undefined) {
+          const label = setup.ownServer ? `${setupName}, ${client.id}` : setupName;
+          stations[kind] = { kind, setupName, label, users: 0 };
+        }
+        stations[kind].users++;
+        planned.push({ client, kind, setupName, names, plan: stations[kind] });
+      }
     }
   }
-  await server?.stopGracefully();
+  const made = new Map();
+  for (const suite of planned) {
+    if (!made.has(suite.plan)) made.set(suite.plan, new Station({ ...suite.plan, ports, tempDir, lib }));
+    suite.station = made.get(suite.plan);
+  }
+  return planned;
 }
 
-async function suite(client, server, setup, names) {
-  const begin = Date.now();
-  const run = (list, id) => runClient({ client, server, names: list, parallel: setup.parallel, runId: id, logDir });
-  // Each client has its own prefix for topics and groups, because they share the server; and each server, because broadcasting consumers
-  // keep their offsets in a file of the client's machine.
-  const prefix = `${runId}${server.kind[0]}${CLIENTS.findIndex(({ id }) => id === client.id)}`;
-  const results = await run(names, prefix);
-  // Only what is known to waver, against Apache too, gets a second chance, and the table says so.
-  const again = names.filter((name) => !results.get(name).ok && SCENARIOS[name].wavers);
-  const second = again.length > 0 ? await run(again, `${prefix}b`) : new Map();
-  for (const name of names) {
-    const first = results.get(name);
-    const last = second.get(name) ?? first;
-    const state = first.ok ? "passed" : last.ok ? "flaky" : "failed";
-    const firstDetail = state === "flaky" ? { firstDetail: first.detail } : {};
-    report.set(name, client.id, server.kind, { ...last, state, ...firstDetail });
-  }
-  const failed = names.filter((name) => report.get(name, client.id, server.kind).state === "failed");
-  const seconds = ((Date.now() - begin) / 1000).toFixed(1);
-  console.log(
-    `${client.id} against ${server.kind}: ${names.length - failed.length} passed, ${failed.length} failed, ${seconds} s`,
+/**
+ * Suites that run one scenario at a time mostly wait, for a client that looks again after 20 s or 30 s: more of them run at once, beside
+ * the others.
+ */
+async function firstTries() {
+  const busy = new Slots(Math.max(2, Math.floor(cpus().length / 2)));
+  const patient = new Slots(3);
+  const runs = suites.map((suite) =>
+    (SETUPS[suite.setupName].parallel === 1 ? patient : busy).run(async () => {
+      const begin = Date.now();
+      const outcomes = await runSuite(suite, "");
+      const failed = [...outcomes.values()].flat().filter(({ ok }) => !ok).length;
+      const passed = suite.names.length * repeat - failed;
+      const seconds = ((Date.now() - begin) / 1000).toFixed(1);
+      console.log(`${suite.client.id} against ${suite.station.name}: ${passed} passed, ${failed} failed, ${seconds} s`);
+    }),
   );
+  await Promise.all(runs);
+}
+
+/** What failed and may be tried again, each scenario alone, with nothing else running. */
+async function secondTries() {
+  if (repeat > 1) return;
+  for (const suite of suites) {
+    const { client, kind, setupName } = suite;
+    const failed = (name, server) => tries.get(`${name}|${client.id}|${server}`)?.[0].ok === false;
+    const why = new Map();
+    for (const name of suite.names.filter((one) => failed(one, kind))) {
+      const { wavers } = SCENARIOS[name];
+      const reason = secondTry({
+        server: kind,
+        client: client.id,
+        wavers,
+        failedAgainstApache: failed(name, "apache"),
+      });
+      if (reason !== undefined) why.set(name, reason);
+    }
+    suite.why = why;
+    if (why.size === 0) continue;
+    const label = `${setupName}, ${client.id}, second try`;
+    const station = new Station({ kind, setupName, label, users: 1, ports, tempDir, lib });
+    await runSuite({ ...suite, names: [...why.keys()], station }, "b", 1);
+  }
+}
+
+async function runSuite({ client, kind, setupName, names, station }, suffix, parallel) {
+  // Each client has its own prefix for topics and groups, because they share the server.
+  const prefix = `${runId}${kind[0]}${CLIENTS.findIndex(({ id }) => id === client.id)}${suffix}`;
+  let outcomes;
+  try {
+    outcomes = await runClient({
+      client,
+      server: await station.server(),
+      names,
+      parallel: parallel ?? Number(options.parallel ?? SETUPS[setupName].parallel),
+      runId: prefix,
+      logDir,
+      repeat,
+    });
+  } catch (error) {
+    const broken = { ok: false, detail: error.message, ms: 0, facts: {} };
+    outcomes = new Map(names.map((name) => [name, [broken]]));
+  }
+  for (const [name, list] of outcomes) {
+    const key = `${name}|${client.id}|${kind}`;
+    tries.set(key, [...(tries.get(key) ?? []), ...list]);
+  }
+  const badStop = await station.leave();
+  if (badStop !== undefined) report.problem(`${station.name} ${badStop}`);
+  return outcomes;
 }
 
 function finish() {
+  for (const { client, kind, names, why } of suites) {
+    for (const name of names) {
+      const list = tries.get(`${name}|${client.id}|${kind}`);
+      if (repeat > 1) report.setRepeated(name, client.id, kind, list);
+      else report.set(name, client.id, kind, cellOf(list, why.get(name)));
+    }
+  }
   const { passed, failed, flaky } = report.counts();
   console.log(`\n${report.text()}\n`);
-  for (const line of report.failures()) console.log(`FAILED ${line}`);
-  const differences = report.differences();
+  for (const line of report.failures()) console.log(line);
+  const differences = report.differenceLines();
   if (differences.length > 0) console.log(`\nFacts that differ between the servers:\n${differences.join("\n")}`);
   for (const { suite, reason } of report.skipped) console.log(`\n!!! SKIPPED ${suite}: ${reason}`);
-  const summary = { ...report.json(), seconds: (Date.now() - started) / 1000, differences };
+  const summary = { ...report.json(), seconds: (Date.now() - started) / 1000, differences: report.differences() };
   writeFileSync(join(WORK, "report.json"), `${JSON.stringify(summary, null, 2)}\n`);
   if (options["write-readme"]) writeReadme(passed, failed);
   if (options.keep) console.log(`servers' files kept in ${tempDir}`);
   else rmSync(tempDir, { recursive: true, force: true });
-  console.log(`\ncompat: ${passed} passed, ${failed} failed, ${flaky} flaky, ${report.skipped.length} suites skipped`);
+  console.log(`\n${summary.seconds.toFixed(0)} s`);
+  console.log(`compat: ${passed} passed, ${failed} failed, ${flaky} flaky, ${report.skipped.length} suites skipped`);
   const skippedInCi = process.env.CI === "true" && report.skipped.length > 0;
   process.exit(failed > 0 || skippedInCi || passed === 0 ? 1 : 0);
 }
@@ -186,6 +235,9 @@ function writeReadme(passed, failed) {
   const [begin, end] = ["<!-- table begins -->", "<!-- table ends -->"];
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
   if (from < 0 || to < from) throw new Error("README.md lost its table markers");
-  const table = `${begin}\n${report.markdown()}\n\n${passed} passed, ${failed} failed.\n`;
+  const findings = report.findings().map((line) => `- ${line}`);
+  const lines = [begin, report.markdown(), "", `${passed} passed, ${failed} failed.`, ""];
+  lines.push("Findings of that run, most serious first:", "", ...(findings.length > 0 ? findings : ["- none"]), "");
+  const table = lines.join("\n");
   writeFileSync(file, text.slice(0, from) + table + text.slice(to));
 }

@@ -1,7 +1,7 @@
 // `npm run compat`: the matrix of official clients, then cross-reading of stores. With options (--client, --scenario,
 // --server, ...) only the matrix, narrowed by them. Ends with one count over everything that ran.
-import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import { run } from "./run.mjs";
 
 const root = join(import.meta.dirname, "..");
 const args = process.argv.slice(2);
@@ -11,17 +11,11 @@ if (args.every((arg) => arg === "--write-readme")) parts.push(["crossread/run.mj
 let passed = 0;
 let failed = 0;
 for (const [script, ...rest] of parts) {
-  const run = spawnSync(process.execPath, [join(root, "compat-tests", script), ...rest], {
-    cwd: root,
-    stdio: ["ignore", "pipe", "inherit"],
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-  });
-  process.stdout.write(run.stdout);
-  const count = [...run.stdout.matchAll(/(\d+) passed, (\d+) failed/g)].at(-1);
+  const { status, stdout } = await run(process.execPath, [join(root, "compat-tests", script), ...rest], { cwd: root });
+  const count = [...stdout.matchAll(/(\d+) passed, (\d+) failed/g)].at(-1);
   passed += Number(count?.[1] ?? 0);
   // A script that ended in error without counting a failure has failed as a whole.
-  failed += Math.max(Number(count?.[2] ?? 0), run.status === 0 ? 0 : 1);
+  failed += Math.max(Number(count?.[2] ?? 0), status === 0 ? 0 : 1);
 }
 process.stdout.write(`\nall of compat: ${passed} passed, ${failed} failed\n`);
 process.exit(failed === 0 ? 0 : 1);

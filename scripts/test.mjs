@@ -1,15 +1,15 @@
 // `npm test`: every suite once, in its short form, with counts. Ends with the line `N passed, N failed, N skipped`.
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { run } from "./run.mjs";
 
 const root = join(import.meta.dirname, "..");
 const temp = mkdtempSync(join(tmpdir(), "skylark-test-"));
 const suites = [];
 
 /** Runs a command with its output shown; `count` turns the outcome into counts. */
-function suite(
+async function suite(
   name,
   command,
   args,
@@ -17,13 +17,7 @@ function suite(
 ) {
   const began = Date.now();
   process.stdout.write(`\n== ${name}\n`);
-  const result = spawnSync(command, args, {
-    cwd: root,
-    stdio: ["ignore", "pipe", "inherit"],
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-  });
-  process.stdout.write(result.stdout ?? "");
+  const result = await run(command, args, { cwd: root });
   suites.push({ name, seconds: (Date.now() - began) / 1000, passed: 0, failed: 0, skipped: 0, ...count(result) });
 }
 
@@ -51,40 +45,40 @@ function countVitest({ status }) {
 const bin = (name) => join(root, "node_modules", ".bin", name);
 const script = (...parts) => join(root, ...parts);
 
-suite("format and lint", bin("biome"), ["check", "."]);
-suite("types", bin("tsc"), ["-p", "tsconfig.json", "--noEmit"]);
-suite("generated files", process.execPath, [script("scripts", "generate.mjs"), "--check"]);
-suite(
+await suite("format and lint", bin("biome"), ["check", "."]);
+await suite("types", bin("tsc"), ["-p", "tsconfig.json", "--noEmit"]);
+await suite("generated files", process.execPath, [script("scripts", "generate.mjs"), "--check"]);
+await suite(
   "unit",
   bin("vitest"),
   ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${join(temp, "vitest.json")}`],
   countVitest,
 );
-suite(
+await suite(
   "wire schema against the 5.5.0 jars",
   process.execPath,
   [script("compat-tests", "dumper", "verify.mjs")],
   countLine,
 );
-suite(
+await suite(
   "configuration against Apache's start-up",
   process.execPath,
   [script("compat-tests", "dumper", "verify-config.mjs")],
   countLine,
 );
-suite(
+await suite(
   "SQL92 verdicts against Apache's evaluator (short)",
   process.execPath,
   [script("compat-tests", "sql92", "run.mjs"), "--count", "4000"],
   countLine,
 );
-suite(
+await suite(
   "malformed frames (short)",
   process.execPath,
   [script("compat-tests", "fuzz", "run.mjs"), "--frames", "20000"],
   countLine,
 );
-suite("official clients (short)", process.execPath, [script("compat-tests", "run.mjs"), "--short"], countLine);
+await suite("official clients (short)", process.execPath, [script("compat-tests", "run.mjs"), "--short"], countLine);
 
 rmSync(temp, { recursive: true, force: true });
 process.stdout.write("\n");

@@ -2,26 +2,18 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
+import { apacheLib } from "../../compat-tests/lib/build.mjs";
 
 const BENCH = path.resolve(import.meta.dirname, "..");
 
-export function apacheClassPath(workDirectory) {
-  const directory = process.env.SKYLARK_APACHE_LIB;
-  if (directory) return path.join(directory, "*");
-  const file = path.join(workDirectory, "apache.classpath");
-  const pom = path.join(BENCH, "..", "compat-tests", "apache", "pom.xml");
-  const stale = !fs.existsSync(file) || fs.statSync(file).mtimeMs < fs.statSync(pom).mtimeMs;
-  if (stale) {
-    const goals = ["-q", "-B", "-f", pom, "dependency:build-classpath", `-Dmdep.outputFile=${file}`];
-    execFileSync("mvn", goals, { stdio: ["ignore", "inherit", "inherit"] });
-  }
-  return fs.readFileSync(file, "utf8").trim();
+export function apacheClassPath() {
+  return path.join(apacheLib(), "*");
 }
 
 /** Compiles the client load once; returns the class path to run it with. */
 export function clientClassPath(workDirectory) {
   const classes = path.join(workDirectory, "classes");
-  const jars = apacheClassPath(workDirectory);
+  const jars = apacheClassPath();
   fs.mkdirSync(classes, { recursive: true });
   execFileSync("javac", ["-nowarn", "-d", classes, "-cp", jars, path.join(BENCH, "java", "ClientBench.java")]);
   return `${classes}${path.delimiter}${jars}`;

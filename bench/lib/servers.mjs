@@ -47,7 +47,7 @@ async function startSkylark({ directory, namesrvPort, brokerPort, config }) {
   return { children: [child], startMs: performance.now() - beganAt };
 }
 
-async function startApache({ directory, namesrvPort, brokerPort, config, workDirectory }) {
+async function startApache({ directory, namesrvPort, brokerPort, config }) {
   const store = path.join(directory, "store");
   const namesrvFile = path.join(directory, "namesrv.conf");
   const brokerFile = path.join(directory, "broker.conf");
@@ -67,7 +67,7 @@ async function startApache({ directory, namesrvPort, brokerPort, config, workDir
     }),
   );
   const env = { ...process.env, ROCKETMQ_HOME: directory };
-  const classPath = apacheClassPath(workDirectory);
+  const classPath = apacheClassPath();
   const start = async (name, heap, main, file) => {
     const args = [...heap, `-Duser.home=${directory}`, "-cp", classPath, main, "-c", file];
     const child = new Child(name, "java", args, { env });
@@ -100,7 +100,7 @@ export async function startServer(server, { workDirectory, portBase, config }) {
   fs.rmSync(directory, { recursive: true, force: true });
   fs.mkdirSync(directory, { recursive: true });
   const place = { directory, namesrvPort: portBase, brokerPort: portBase + 10 };
-  const started = await STARTERS[server]({ ...place, config, workDirectory });
+  const started = await STARTERS[server]({ ...place, config });
   const running = new Running({ ...place, ...started });
   // Both have work left after the ready line (class loading, first registration); none of it belongs into a measurement.
   await sleep(3000);

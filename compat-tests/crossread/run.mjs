@@ -104,7 +104,7 @@ function server(kind, dir, store, ports) {
 
 /** Runs the Java half; hands back its facts, or fails with its detail. */
 async function program(mode, server, manifest, dir) {
-  const args = client.args.map((arg) => (arg === "skylark.compat.Scenarios" ? "skylark.compat.Crossread" : arg));
+  const args = client.args(dir, "skylark.compat.Crossread");
   const log = join(dir, `${mode}.log`);
   const child = own(
     new Child(`crossread ${mode}`, client.command, [...args, mode, server.namesrvAddr, server.brokerAddr, manifest], {

@@ -1,6 +1,6 @@
 // The Go half of the compatibility suite: the scenarios of compat-tests/lib/scenarios.mjs as far as rocketmq-client-go v2.1.2 offers them.
 //
-//	scenarios --namesrv HOST:PORT --broker HOST:PORT --run ID [--parallel N] [--timeout SECONDS] NAME...
+//	scenarios --namesrv HOST:PORT --broker HOST:PORT --run ID [--parallel N] [--repeat N] [--timeout SECONDS] NAME...
 //	scenarios --list
 //
 // One JSON line per scenario goes to stdout: {scenario, ok, detail, ms, facts}.
@@ -78,7 +78,7 @@ func main() {
 	rlog.SetLogLevel(cmp.Or(os.Getenv("COMPAT_GO_LOG"), "error"))
 	scenarios := all()
 	var namesrv, broker, run string
-	parallel, timeout := 1, 120
+	parallel, repeat, timeout := 1, 1, 120
 	var names []string
 	for i := 1; i < len(os.Args); i++ {
 		next := func() string { i++; return os.Args[i] }
@@ -100,6 +100,8 @@ func main() {
 			run = next()
 		case "--parallel":
 			parallel, _ = strconv.Atoi(next())
+		case "--repeat":
+			repeat, _ = strconv.Atoi(next())
 		case "--timeout":
 			timeout, _ = strconv.Atoi(next())
 		default:
@@ -110,26 +112,32 @@ func main() {
 	var out sync.Mutex
 	lanes := make(chan struct{}, parallel)
 	var done sync.WaitGroup
-	for _, name := range names {
-		lanes <- struct{}{}
-		done.Add(1)
-		go func() {
-			defer done.Done()
-			c := newCtx(namesrv, broker, run, name, faults)
-			outcome := one(c, scenarios[name], time.Duration(timeout)*time.Second)
-			line, _ := json.Marshal(outcome)
-			out.Lock()
-			fmt.Println(string(line))
-			out.Unlock()
-			// A client that hangs in its shutdown must not hold up the other scenarios.
-			closed := make(chan struct{})
-			go func() { c.close(); close(closed) }()
-			select {
-			case <-closed:
-			case <-time.After(10 * time.Second):
-			}
-			<-lanes
-		}()
+	for round := range repeat {
+		id := run
+		if repeat > 1 {
+			id = fmt.Sprintf("%sr%d", run, round)
+		}
+		for _, name := range names {
+			lanes <- struct{}{}
+			done.Add(1)
+			go func() {
+				defer done.Done()
+				c := newCtx(namesrv, broker, id, name, faults)
+				outcome := one(c, scenarios[name], time.Duration(timeout)*time.Second)
+				line, _ := json.Marshal(outcome)
+				out.Lock()
+				fmt.Println(string(line))
+				out.Unlock()
+				// A client that hangs in its shutdown must not hold up the other scenarios.
+				closed := make(chan struct{})
+				go func() { c.close(); close(closed) }()
+				select {
+				case <-closed:
+				case <-time.After(10 * time.Second):
+				}
+				<-lanes
+			}()
+		}
 	}
 	done.Wait()
 }

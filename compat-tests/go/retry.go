@@ -49,8 +49,9 @@ func retryProperties(c *ctx) {
 		}
 		c.fact(fmt.Sprintf("properties of delivery %d", i), shape(got))
 	}
-	between(2_900, 6_000, in.times[1].Sub(in.times[0]).Milliseconds(), "ms before the first retry")
-	between(900, 4_000, in.times[2].Sub(in.times[1]).Milliseconds(), "ms before the second retry")
+	// The store timestamp is the broker's own time for a retry; a busy client may see it later.
+	between(2_900, 5_500, in.all()[1].StoreTimestamp-in.times[0].UnixMilli(), "ms before the first retry")
+	between(900, 3_500, in.all()[2].StoreTimestamp-in.times[1].UnixMilli(), "ms before the second retry")
 }
 
 func retryToDlq(c *ctx) {
@@ -101,14 +102,14 @@ func retryDelayLevel(c *ctx) {
 	send(p, message(topic, "later"))
 	send(p, message(topic, "bury"))
 	in.exactly(3, 45*time.Second)
-	var times []time.Time
+	var later []int
 	for i, body := range in.bodies() {
 		if body == "later" {
-			times = append(times, in.times[i])
+			later = append(later, i)
 		}
 	}
-	eq(2, len(times), "deliveries of the retried message")
-	between(1_900, 5_000, times[1].Sub(times[0]).Milliseconds(), "ms before a retry at level 2")
+	eq(2, len(later), "deliveries of the retried message")
+	between(1_900, 4_500, in.all()[later[1]].StoreTimestamp-in.times[later[0]].UnixMilli(), "ms before a retry at level 2")
 	eq("bury", string(c.dead(group, 1)[0].Body), "message in the DLQ")
 }
 
@@ -137,11 +138,12 @@ func levels(c *ctx, expected map[int]int64) {
 	}
 	in.exactly(len(expected), 45*time.Second)
 	var offsets []int64
-	for i, got := range in.all() {
+	for _, got := range in.all() {
 		var level int
 		_, err := fmt.Sscanf(string(got.Body), "level%d", &level)
 		must(err, "body "+string(got.Body))
-		between(expected[level], expected[level]+1_500, in.times[i].UnixMilli()-got.BornTimestamp, fmt.Sprintf("ms until level %d", level))
+		// When the broker let it out; a busy client may see it later.
+		between(expected[level], expected[level]+1_500, got.StoreTimestamp-got.BornTimestamp, fmt.Sprintf("ms until level %d", level))
 		eq(topic, got.Topic, "topic")
 		eq("tag", got.GetTags(), "tags")
 		eq(ids[string(got.Body)], got.MsgId, "msgId")

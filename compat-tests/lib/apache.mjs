@@ -101,8 +101,9 @@ export class ApacheServer {
   }
 
   async stopNamesrv() {
-    await this.#namesrv.terminate();
+    const result = await this.#namesrv.terminate();
     this.#namesrv = undefined;
+    return result;
   }
 
   async restartBroker() {
@@ -110,9 +111,12 @@ export class ApacheServer {
     await this.startBroker();
   }
 
+  /** @returns {Promise<{ code: number | null, signal: string | null, killed: boolean }[]>} how each process ended. */
   async stopGracefully() {
-    if (this.#broker) await this.stopBroker();
-    if (this.#namesrv) await this.stopNamesrv();
+    const ends = [];
+    if (this.#broker) ends.push(await this.stopBroker());
+    if (this.#namesrv) ends.push(await this.stopNamesrv());
+    return ends;
   }
 
   async kill9() {

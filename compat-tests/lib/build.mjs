@@ -53,34 +53,40 @@ function mvn(pom, args) {
   }
 }
 
-/** @returns {string} the directory of the Apache 5.5.0 server jars. SKYLARK_APACHE_LIB names one that exists already. */
+/** @returns {string} the directory of all Apache 5.5.0 jars. SKYLARK_APACHE_LIB names one that exists already. */
 export function apacheLib() {
   need("java", ["-version"]);
   const given = process.env.SKYLARK_APACHE_LIB;
   if (given !== undefined) return given;
-  const directory = join(WORK, "apache-server-5.5.0");
+  const directory = join(WORK, "apache-5.5.0");
   need("mvn", ["-v"]);
-  cached(directory, ["apache/pom.xml"], () =>
-    mvn("apache/pom.xml", ["dependency:copy-dependencies", `-DoutputDirectory=${join(directory, "lib")}`]),
-  );
+  cached(directory, ["apache/pom.xml"], () => {
+    try {
+      mvn("apache/pom.xml", ["dependency:copy-dependencies", `-DoutputDirectory=${join(directory, "lib")}`]);
+    } catch (error) {
+      throw new Missing(error.message);
+    }
+  });
   return join(directory, "lib");
 }
 
-/** @returns {{ command: string, args: string[] }} how to start the Java scenarios of one client version. */
+/**
+ * How to start a client program; `home` is the directory where it keeps its logs and the offsets of broadcasting consumers.
+ * @typedef {{ command: string, args: (home: string, mainClass?: string) => string[], env?: (home: string) => Record<string, string> }} Client
+ */
+
+/** @returns {Client} the Java scenarios of one client version. */
 export function javaClient(version) {
   need("java", ["-version"]);
   need("javac", ["-version"]);
   need("mvn", ["-v"]);
   const directory = join(WORK, `java-${version}`);
-  const shim = version.startsWith("4.") ? "v4" : "v5";
-  cached(directory, ["java/pom.xml", "java/src/main", `java/src/${shim}`], () =>
+  cached(directory, ["java/pom.xml", "java/src"], () =>
     mvn("java/pom.xml", [`-Pclient-${version}`, `-Dwork=${directory}`, "compile", "dependency:copy-dependencies"]),
   );
-  const home = join(WORK, "home", `java-${version}`);
-  mkdirSync(home, { recursive: true });
   return {
     command: "java",
-    args: [
+    args: (home, mainClass = "skylark.compat.Scenarios") => [
       "-Xms64m",
       "-Xmx512m",
       "-XX:+UseSerialGC",
@@ -92,12 +98,12 @@ export function javaClient(version) {
       "-Djava.net.preferIPv4Stack=true",
       "-cp",
       [join(directory, "classes"), join(directory, "lib", "*")].join(":"),
-      "skylark.compat.Scenarios",
+      mainClass,
     ],
   };
 }
 
-/** @returns {{ command: string, args: string[] }} how to start the Go scenarios. */
+/** @returns {Client} the Go scenarios. */
 export function goClient() {
   need("go", ["version"]);
   const directory = join(WORK, "go-2.1.2");
@@ -109,5 +115,5 @@ export function goClient() {
       throw new Error(`go build failed: ${error.message}`);
     }
   });
-  return { command: binary, args: [] };
+  return { command: binary, args: () => [], env: (home) => ({ "rocketmq.client.localOffsetStoreDir": home }) };
 }

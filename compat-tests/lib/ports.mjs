@@ -17,6 +17,22 @@ export async function freePorts(from) {
   throw new Error(`no free ports from ${from} on`);
 }
 
+/** Hands out blocks of ports to servers that start side by side; each block once. */
+export class Ports {
+  #last;
+
+  constructor(from) {
+    this.#last = Promise.resolve({ next: from });
+  }
+
+  /** @returns {Promise<{ namesrvPort: number, brokerPort: number }>} */
+  async take() {
+    this.#last = this.#last.then(({ next }) => freePorts(next));
+    const { next: _, ...ports } = await this.#last;
+    return ports;
+  }
+}
+
 function isFree(port) {
   return new Promise((resolve) => {
     const server = createServer();

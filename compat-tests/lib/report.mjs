@@ -1,13 +1,15 @@
 // The table client x scenario x server, as text, as Markdown for the README and as JSON.
 
+import { judge } from "./findings.mjs";
 import { SCENARIOS } from "./scenarios.mjs";
 
 const MARK = { passed: "ok", flaky: "ok (2nd)", failed: "FAIL", skipped: "skip" };
 
-/** Results by `${scenario}|${client}|${server}`. */
+/** Results by `${scenario}|${client}|${server}`; see verdict.mjs for what a cell is. */
 export class Report {
   #cells = new Map();
   #skipped = [];
+  #problems = [];
 
   constructor(clients, servers) {
     this.clients = clients;
@@ -18,6 +20,16 @@ export class Report {
     this.#cells.set(`${scenario}|${client}|${server}`, result);
   }
 
+  /** A scenario that ran many times: failed when one run did. */
+  setRepeated(scenario, client, server, tries) {
+    const failed = tries.filter(({ ok }) => !ok);
+    const ms = Math.max(...tries.map((one) => one.ms));
+    const seen = [...new Set(failed.map((one) => one.detail))].join("; ");
+    const detail = failed.length === 0 ? "" : `${failed.length} of ${tries.length} failed: ${seen}`;
+    const state = failed.length === 0 ? "passed" : "failed";
+    this.set(scenario, client, server, { state, ms, detail, facts: tries[0].facts, tries });
+  }
+
   get(scenario, client, server) {
     return this.#cells.get(`${scenario}|${client}|${server}`);
   }
@@ -25,6 +37,11 @@ export class Report {
   /** A whole suite that this machine cannot build or run. */
   skip(suite, reason) {
     this.#skipped.push({ suite, reason });
+  }
+
+  /** Something that failed beside the scenarios, such as a server that did not stop. Counts as a failure. */
+  problem(text) {
+    this.#problems.push(text);
   }
 
   get skipped() {
@@ -38,7 +55,7 @@ export class Report {
   }
 
   counts() {
-    const counts = { passed: 0, failed: 0, flaky: 0 };
+    const counts = { passed: 0, failed: this.#problems.length, flaky: 0 };
     for (const { state } of this.#cells.values()) {
       if (state === "failed") counts.failed++;
       else counts.passed++;
@@ -83,35 +100,85 @@ export class Report {
     return lines.join("\n");
   }
 
+  /** A line for each failed or flaky cell and each problem. */
   failures() {
-    const lines = [];
-    for (const [key, cell] of this.#cells) {
+    const lines = this.#problems.map((problem) => `FAILED ${problem}`);
+    for (const [key, { state, detail, why, tries }] of this.#cells) {
       const [scenario, client, server] = key.split("|");
-      if (cell.state === "failed") lines.push(`${scenario} (${client}, ${server}): ${cell.detail}`);
-      if (cell.state === "flaky") {
-        lines.push(`${scenario} (${client}, ${server}): flaky, passed the second time; first: ${cell.firstDetail}`);
+      const name = `${scenario} (${client}, ${server})`;
+      if (state === "failed") {
+        const again = why === undefined ? "" : ` (twice; first: ${tries[0].detail})`;
+        lines.push(`FAILED ${name}: ${detail}${again}`);
       }
+      if (state === "flaky")
+        lines.push(`FLAKY ${name}: ${tries[0].detail}; passed the second time, tried because ${why}`);
     }
     return lines;
   }
 
-  /** Where the two servers showed different facts (codes, remarks, properties) though both satisfied the scenario. */
+  /**
+   * Where the two servers showed different facts (codes, remarks, properties), each with the clients that saw it and what to think of it; what
+   * nobody has judged comes first. A fact that either server showed in one of its tries counts as shown.
+   */
   differences() {
     if (!["apache", "skylark"].every((server) => this.servers.includes(server))) return [];
-    const lines = [];
+    const found = new Map();
     for (const scenario of this.rows) {
       for (const client of this.clients) {
-        const apache = this.get(scenario, client, "apache")?.facts;
-        const skylark = this.get(scenario, client, "skylark")?.facts;
-        if (!apache || !skylark) continue;
-        for (const key of new Set([...Object.keys(apache), ...Object.keys(skylark)])) {
-          if (apache[key] === skylark[key]) continue;
-          lines.push(
-            `${scenario} (${client}) ${key}\n    apache:  ${apache[key] ?? "-"}\n    skylark: ${skylark[key] ?? "-"}`,
-          );
+        const [apache, skylark] = ["apache", "skylark"].map((server) => this.get(scenario, client, server));
+        // A scenario that failed stopped before its last facts.
+        if (!apache || !skylark || apache.state === "failed" || skylark.state === "failed") continue;
+        for (const fact of new Set([...Object.keys(apache.facts), ...Object.keys(skylark.facts)])) {
+          const pair = { apache: apache.facts[fact], skylark: skylark.facts[fact] };
+          if (pair.apache === pair.skylark || shownInAnyTry(apache, fact, pair.skylark)) continue;
+          const key = JSON.stringify([scenario, fact, pair.apache, pair.skylark]);
+          if (!found.has(key))
+            found.set(key, { scenario, fact, clients: [], ...pair, ...judge({ scenario, fact, ...pair }) });
+          found.get(key).clients.push(client);
         }
       }
     }
+    return [...found.values()].sort((a, b) => Number(a.judged) - Number(b.judged));
+  }
+
+  /** The differences as lines for a terminal. */
+  differenceLines() {
+    return this.differences().map(
+      ({ scenario, fact, clients, apache, skylark, why }) =>
+        `${scenario} (${clients.join(", ")}) ${fact}: ${why}\n    apache:  ${apache ?? "-"}\n    skylark: ${skylark ?? "-"}`,
+    );
+  }
+
+  /** All that is worth knowing beside the table, most serious first. */
+  findings() {
+    const lines = [];
+    const named = (state) =>
+      [...this.#cells].filter(([, cell]) => cell.state === state).map(([key, cell]) => [...key.split("|"), cell]);
+    const passes = (scenario, client, server) =>
+      ["passed", "flaky"].includes(this.get(scenario, client, server)?.state);
+    const failed = named("failed");
+    const ours = failed.filter(
+      ([scenario, client, server]) => server === "skylark" && passes(scenario, client, "apache"),
+    );
+    for (const problem of this.#problems) lines.push(`**Failed**: ${problem}`);
+    for (const [scenario, client, , { detail }] of ours)
+      lines.push(`**Skylark fails where Apache passes**: ${scenario} (${client}): ${detail}`);
+    for (const cell of failed) {
+      if (ours.includes(cell)) continue;
+      const [scenario, client, server, { detail }] = cell;
+      lines.push(`**Failed against ${server}**: ${scenario} (${client}): ${detail}`);
+    }
+    const differences = this.differences();
+    const line = ({ scenario, fact, clients, apache, skylark, why }) =>
+      `${scenario}, ${fact} (${clients.join(", ")}): ${why}. Apache \`${code(apache)}\`, Skylark \`${code(skylark)}\``;
+    for (const one of differences.filter(({ judged }) => !judged))
+      lines.push(`**Differs, not judged yet**: ${line(one)}`);
+    for (const [scenario, client, server, { why, tries }] of named("flaky")) {
+      lines.push(
+        `Passed the second time: ${scenario} (${client}, ${server}): ${tries[0].detail}. Tried again because ${why}`,
+      );
+    }
+    for (const one of differences.filter(({ judged }) => judged)) lines.push(`Differs on purpose: ${line(one)}`);
     return lines;
   }
 
@@ -120,6 +187,16 @@ export class Report {
       const [scenario, client, server] = key.split("|");
       return { scenario, client, server, ...cell };
     });
-    return { ...this.counts(), skipped: this.#skipped, results };
+    return { ...this.counts(), skipped: this.#skipped, problems: this.#problems, results };
   }
+}
+
+function shownInAnyTry(cell, fact, value) {
+  return (cell.tries ?? []).some(({ facts }) => facts[fact] === value);
+}
+
+/** A fact as inline code of a Markdown list: on one line, not endless. */
+function code(text = "-") {
+  const line = text.replaceAll(/\s+/g, " ").replaceAll("`", "'");
+  return line.length > 300 ? `${line.slice(0, 300)}...` : line;
 }

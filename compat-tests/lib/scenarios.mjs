@@ -1,8 +1,11 @@
-// Every scenario: what it is about, the setup it needs, whether it belongs to the short form, whether it
-// is slow (and so starts first), and why it may waver. The clients implement
-// them by name; a client that does not offer one has an empty cell in the table.
+// Every scenario: what it is about, the setup (setups.mjs) it needs, whether it belongs to the short form, whether it is slow (and so starts
+// first), and why it may waver. The clients implement them by name; a client that does not offer one has an empty cell in the table.
+//
+// `wavers` is for what was seen to fail against Apache too and cannot be mended in the scenario: what was seen, where, and why, for all
+// clients or by the beginning of their ids. It earns a second try (see verdict.mjs). "Measures time" is no reason: measure what the broker did
+// (store timestamps), and settle a consumer before anything is expected of it.
 
-/** @type {Record<string, { about: string, setup: "standard" | "faults" | "strict" | "contrary", short?: boolean, slow?: boolean, wavers?: string }>} */
+/** @type {Record<string, { about: string, setup: string, short?: boolean, slow?: boolean, wavers?: string | Record<string, string> }>} */
 export const SCENARIOS = {
   "send-sync": { about: "sync send: every field of the result, dense offsets", setup: "standard", short: true },
   "send-async": { about: "200 asynchronous sends, each called back once", setup: "standard" },
@@ -29,7 +32,7 @@ export const SCENARIOS = {
   tags: { about: "tag expressions, and two tags with one hash", setup: "standard", short: true },
   "push-batches": { about: "pull batch and listener batch sizes", setup: "standard" },
   "push-suspend": { about: "suspend and resume a consumer", setup: "standard", slow: true },
-  "push-latency": { about: "a held pull is answered by the arrival", setup: "standard", wavers: "measures time" },
+  "push-latency": { about: "a held pull is answered by the arrival", setup: "standard" },
   "consume-from-where": { about: "where a new group starts", setup: "standard" },
   "offset-persistence": { about: "a group goes on where it stopped", setup: "standard" },
   "clients-listed": { about: "the broker's table of clients and subscriptions", setup: "standard" },
@@ -40,27 +43,27 @@ export const SCENARIOS = {
   "ordered-lock-expiry": { about: "a lock nobody gives back expires after 60 s", setup: "standard", slow: true },
   "ordered-suspend": { about: "a suspended message holds up its queue", setup: "standard" },
   "ordered-max-reconsume": { about: "an ordered message is given up after its tries", setup: "standard" },
-  "retry-properties": { about: "what a retried message looks like, twice", setup: "standard", wavers: "measures time" },
+  "retry-properties": { about: "what a retried message looks like, twice", setup: "standard" },
   "retry-to-dlq": { about: "three tries, then the dead letter queue", setup: "standard" },
-  "retry-delay-level": { about: "the listener's own delay level, and -1", setup: "standard", wavers: "measures time" },
+  "retry-delay-level": { about: "the listener's own delay level, and -1", setup: "standard" },
   "send-message-back": { about: "sendMessageBack by a pull consumer", setup: "standard" },
-  "delay-levels": {
-    about: "levels 0, 1, 2, 3, the last, and one above it",
-    setup: "standard",
-    wavers: "measures time",
-  },
-  "delay-levels-default": { about: "Apache's own levels: 1s 5s 10s", setup: "strict", wavers: "measures time" },
+  "delay-levels": { about: "levels 0, 1, 2, 3, the last, and one above it", setup: "standard" },
+  "delay-levels-default": { about: "Apache's own levels: 1s 5s 10s", setup: "strict" },
   "pull-status": { about: "every status of a pull, and its offsets", setup: "standard" },
   "pull-tags": { about: "filtered pulls skip and say how far", setup: "standard" },
-  "pull-long-polling": {
-    about: "a pull waits, in vain or not, and only for its tag",
-    setup: "standard",
-    wavers: "measures time",
-  },
+  "pull-long-polling": { about: "a pull waits, in vain or not, and only for its tag", setup: "standard" },
   "pull-many-waiters": { about: "twenty held pulls, one arrival", setup: "standard" },
   "pull-offsets": { about: "offsets kept by hand", setup: "standard" },
   "lite-subscribe": { about: "lite pull: poll, commit, come back", setup: "standard", short: true },
-  "lite-assign-seek": { about: "lite pull: assign, seek, pause, offset by time", setup: "standard" },
+  "lite-assign-seek": {
+    about: "lite pull: assign, seek, pause, offset by time",
+    setup: "standard",
+    wavers: {
+      "java-":
+        "the client loses a seek when the pull task that it cancels has just begun: that one takes the new offset with it " +
+        "(DefaultLitePullConsumerImpl.nextPullOffset); against Apache seek(42) gave m0 with 5.5.0",
+    },
+  },
   "lite-members": { about: "lite pull: two members share, one stays", setup: "standard" },
   "lite-tags": { about: "lite pull: tags", setup: "standard" },
   "query-by-key": { about: "keys: shared, colliding, unicode, missing", setup: "standard" },

@@ -1,31 +1,45 @@
 // One run of one client's scenarios against one server: starts the client program, collects its JSON lines, does the faults it orders.
 
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Child, own } from "./child.mjs";
 import { runTool } from "./tool.mjs";
 
+/** A client whose scenarios all hang has given up on each of them by then (180 s), and on closing it. */
+const SILENCE_MS = 300_000;
+
 /**
- * @param {{ client: { id: string, command: string, args: string[] }, server: any, names: string[], parallel: number, runId: string, logDir: string }} options
- * @returns {Promise<Map<string, { ok: boolean, detail: string, ms: number, facts: Record<string, string> }>>} by scenario; each name has one.
+ * @typedef {{ ok: boolean, detail: string, ms: number, facts: Record<string, string> }} Outcome
+ * @param {{ client: import("./build.mjs").Client & { id: string }, server: any, names: string[], parallel: number, runId: string, logDir: string, repeat?: number }} options
+ *   `logDir` gets the client's output and, as its home directory, its own log files; `repeat` is how often each scenario runs.
+ * @returns {Promise<Map<string, Outcome[]>>} by scenario; each name has as many outcomes as it was to run.
  */
-export async function runClient({ client, server, names, parallel, runId, logDir }) {
-  const args = [
-    "--namesrv",
-    server.namesrvAddr,
-    "--broker",
-    server.brokerAddr,
-    "--run",
-    runId,
-    "--parallel",
-    `${parallel}`,
-  ];
+export async function runClient({ client, server, names, parallel, runId, logDir, repeat = 1 }) {
+  const home = join(logDir, `${client.id}-${server.kind}-${runId}`);
+  mkdirSync(home, { recursive: true });
+  const options = {
+    namesrv: server.namesrvAddr,
+    broker: server.brokerAddr,
+    run: runId,
+    parallel,
+    repeat,
+  };
+  const args = Object.entries(options).flatMap(([key, value]) => [`--${key}`, `${value}`]);
   const child = own(
-    new Child(client.id, client.command, [...client.args, ...args, ...names], {
-      log: join(logDir, `${client.id}-${server.kind}.log`),
+    new Child(client.id, client.command, [...client.args(home), ...args, ...names], {
+      log: join(home, "out.log"),
+      env: client.env?.(home),
     }),
   );
-  const results = new Map();
+  const results = new Map(names.map((name) => [name, []]));
+  let timer;
+  const listen = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => child.kill9(), SILENCE_MS);
+  };
+  listen();
   child.onLine((line) => {
+    listen();
     if (line.startsWith("@@ ")) {
       fault(server, line.slice(3), logDir).then(
         (said) => child.write(`done ${said ?? ""}`.trimEnd().concat("\n")),
@@ -33,18 +47,15 @@ export async function runClient({ client, server, names, parallel, runId, logDir
       );
     } else if (line.startsWith("{")) {
       const { scenario, ...result } = JSON.parse(line);
-      results.set(scenario, result);
+      results.get(scenario)?.push(result);
     }
   });
-  // Every scenario has its own limit inside the client; this one is for a client that hangs as a whole.
-  const limitMs = 180_000 + 30_000 * names.length;
-  const timer = setTimeout(() => child.kill9(), limitMs);
   const { code, signal } = await child.exited;
   clearTimeout(timer);
-  for (const name of names) {
-    if (!results.has(name)) {
+  for (const outcomes of results.values()) {
+    while (outcomes.length < repeat) {
       const detail = `the client ended (${signal ?? code}) without a result; see ${child.log}`;
-      results.set(name, { ok: false, detail, ms: 0, facts: {} });
+      outcomes.push({ ok: false, detail, ms: 0, facts: {} });
     }
   }
   return results;
@@ -73,7 +84,9 @@ async function fault(server, order, logDir) {
 /** The scenarios a client offers. */
 export async function listScenarios(client, logDir) {
   const child = own(
-    new Child(client.id, client.command, [...client.args, "--list"], { log: join(logDir, `${client.id}-list.log`) }),
+    new Child(client.id, client.command, [...client.args(logDir), "--list"], {
+      log: join(logDir, `${client.id}-list.log`),
+    }),
   );
   const names = [];
   child.onLine((line) => names.push(line.trim()));

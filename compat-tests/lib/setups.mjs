@@ -1,12 +1,16 @@
-// The servers the scenarios need. A setup is a broker configuration; both servers get the same keys.
+// The servers the scenarios need. A setup is a broker configuration; both servers get the same keys. A new one is a row here.
+//
+// `layout`: Skylark's roles in one process ("one") or NameServer and broker apart ("split"). `parallel`: how many scenarios of a client run
+// at once. `ownServer`: each client gets a server of its own, because its scenarios do things to it that others would notice.
 
 /** Short delays: retries use level 3 and up, so that a message dies in seconds. Level 18 is the last. */
 const SHORT_DELAYS = ["1s", "2s", "3s", ...Array(14).fill("1s"), "4s"].join(" ");
 
+/** @type {Record<string, { settings: Record<string, unknown>, layout: "one" | "split", parallel: number, ownServer?: boolean }>} */
 export const SETUPS = {
+  // Its scenarios stop the NameServer or the broker and mostly wait for clients to notice.
+  faults: { settings: { messageDelayLevel: SHORT_DELAYS }, layout: "split", parallel: 1, ownServer: true },
   standard: { settings: { messageDelayLevel: SHORT_DELAYS }, layout: "one", parallel: 8 },
-  // NameServer and broker as separate processes; its scenarios stop one of them, so they run alone.
-  faults: { settings: { messageDelayLevel: SHORT_DELAYS }, layout: "split", parallel: 1 },
   strict: {
     settings: { autoCreateTopicEnable: false, autoCreateSubscriptionGroup: false },
     layout: "one",

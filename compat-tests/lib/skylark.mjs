@@ -94,8 +94,9 @@ export class SkylarkServer {
 
   async stopNamesrv() {
     if (this.layout === "one") throw new Error("the NameServer is not a process of its own in this layout");
-    await this.#namesrv.terminate();
+    const result = await this.#namesrv.terminate();
     this.#namesrv = undefined;
+    return result;
   }
 
   async restartBroker() {
@@ -103,9 +104,12 @@ export class SkylarkServer {
     await this.startBroker();
   }
 
+  /** @returns {Promise<{ code: number | null, signal: string | null, killed: boolean }[]>} how each process ended. */
   async stopGracefully() {
-    if (this.#broker) await this.stopBroker();
-    if (this.#namesrv) await this.stopNamesrv();
+    const ends = [];
+    if (this.#broker) ends.push(await this.stopBroker());
+    if (this.#namesrv) ends.push(await this.stopNamesrv());
+    return ends;
   }
 
   async kill9() {

@@ -446,7 +446,10 @@ describe("a refusal", () => {
   it("of a queue that the topic does not have", async () => {
     const reply = await send({ e: 4 });
     expect(reply).toMatchObject({ code: 29, fields: COMMON });
-    expect(reply.remark).toBe(`request queueId[4] is illegal, topic T has 4 queues Producer: ${client.caller.address}`);
+    expect(reply.remark).toBe(
+      "request queueId[4] is illegal, TopicConfig [topicName=T, readQueueNums=4, writeQueueNums=4, perm=RW-, " +
+        `topicFilterType=SINGLE_TAG, topicSysFlag=0, order=false, attributes={}] Producer: ${client.caller.address}`,
+    );
   });
 
   it("rule 25: of an ordered topic when the broker may not be written to", async () => {

@@ -5,7 +5,7 @@
 
 import { isWriteable, TOPIC_UNIT, TOPIC_UNIT_SUB } from "../broker/model.ts";
 import { isNotAllowedToSend, RETRY_PREFIX, topicNameProblem } from "../broker/names.ts";
-import { PERM_READ, PERM_WRITE, type TopicConfig } from "../protocol/bodies/topicConfig.ts";
+import { describeTopicConfig, PERM_READ, PERM_WRITE, type TopicConfig } from "../protocol/bodies/topicConfig.ts";
 import type { Caller, Reply } from "../protocol/dispatch.ts";
 import { FAQ_HINT } from "../protocol/faq.ts";
 import type { SendRequest } from "../protocol/sendCodec.ts";
@@ -51,7 +51,7 @@ function checkSlowly(
   if (request.queueId >= queues) {
     return refuse(
       "INVALID_PARAMETER",
-      `request queueId[${request.queueId}] is illegal, topic ${topic} has ${queues} queues Producer: ${caller.address}`,
+      `request queueId[${request.queueId}] is illegal, ${describeTopicConfig(config)} Producer: ${caller.address}`,
     );
   }
   if (request.queueId < 0 && config.writeQueueNums <= 0) {

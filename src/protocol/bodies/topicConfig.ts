@@ -39,6 +39,18 @@ export function newTopicConfig(topicName: string, fields: Partial<TopicConfig> =
   };
 }
 
+/** As Apache prints a topic in its remarks (TopicConfig.toString); attributes in the order of their map. */
+export function describeTopicConfig(config: TopicConfig): string {
+  const { perm } = config;
+  const perms = `${perm & PERM_READ ? "R" : "-"}${perm & PERM_WRITE ? "W" : "-"}${perm & PERM_INHERIT ? "X" : "-"}`;
+  const attributes = [...config.attributes].map(([key, value]) => `${key}=${value}`).join(", ");
+  return (
+    `TopicConfig [topicName=${config.topicName}, readQueueNums=${config.readQueueNums}, ` +
+    `writeQueueNums=${config.writeQueueNums}, perm=${perms}, topicFilterType=${config.topicFilterType}, ` +
+    `topicSysFlag=${config.topicSysFlag}, order=${config.order}, attributes={${attributes}}]`
+  );
+}
+
 export function encodeTopicConfig(config: TopicConfig): string {
   return writeJavaJson(config);
 }

@@ -51,7 +51,7 @@ final class PullScenarios {
         for (int i = 0; i < 50; i++) {
             producer.send(Ctx.message(topic, "m" + i));
         }
-        Ctx.await(5_000, "50 messages", () -> consumer.maxOffset(queue) == 50);
+        Ctx.awaitVisible(consumer, queue, 50);
         PullResult got = consumer.pull(queue, "*", 0, 10);
         shape(got, PullStatus.FOUND, 10, 0, 50, "pull of 10 at 0");
         Check.eq(10, got.getMsgFoundList().size(), "messages");
@@ -86,7 +86,7 @@ final class PullScenarios {
         }
         DefaultMQPullConsumer consumer = ctx.pull(ctx.group("c"));
         MessageQueue queue = onlyQueue(consumer, topic);
-        Ctx.await(5_000, "40 messages", () -> consumer.maxOffset(queue) == 40);
+        Ctx.awaitVisible(consumer, queue, 40);
         PullResult got = consumer.pull(queue, "early", 0, 32);
         Check.eq(PullStatus.FOUND, got.getPullStatus(), "status");
         Check.eq(20, got.getMsgFoundList().size(), "messages tagged early");

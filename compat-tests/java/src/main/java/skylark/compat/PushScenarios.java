@@ -94,6 +94,7 @@ final class PushScenarios {
         consumer.subscribe(two, "yes");
         consumer.registerMessageListener(inbox.concurrently());
         consumer.start();
+        ctx.settle(consumer, one, two);
         for (int i = 0; i < 20; i++) {
             producer.send(Ctx.message(one, "", "", "one" + i));
             producer.send(Ctx.message(two, i % 2 == 0 ? "yes" : "no", "", "two" + i));
@@ -118,6 +119,7 @@ final class PushScenarios {
             members.add(member);
         }
         for (DefaultMQPushConsumer member : members) {
+            ctx.settle(member, topic);
             Ctx.await(10_000, "all queues for each member", () -> Ctx.held(member, topic) == 4);
         }
         send(producer, topic, "m", 0, 50);
@@ -139,6 +141,7 @@ final class PushScenarios {
             consumer.subscribe(topic, expression);
             consumer.registerMessageListener(inbox.concurrently());
             consumer.start();
+            ctx.settle(consumer, topic);
             inboxes.put(expression, inbox);
         }
         String[] tags = {"TagA", "TagB", "TagC", "Aa", "BB", ""};
@@ -194,6 +197,7 @@ final class PushScenarios {
         consumer.subscribe(topic, "*");
         consumer.registerMessageListener(inbox.concurrently());
         consumer.start();
+        ctx.settle(consumer, topic);
         send(producer, topic, "m", 0, 10);
         Ctx.awaitExactly(inbox, 10, Ctx.DELIVERY_MS);
         consumer.suspend();
@@ -217,6 +221,7 @@ final class PushScenarios {
         consumer.subscribe(topic, "*");
         consumer.registerMessageListener(inbox.concurrently());
         consumer.start();
+        ctx.settle(consumer, topic);
         producer.send(Ctx.message(topic, "warm"));
         Ctx.await(Ctx.DELIVERY_MS, "the first message", () -> inbox.size() == 1);
         List<Long> took = new ArrayList<>();
@@ -252,7 +257,7 @@ final class PushScenarios {
             consumer.subscribe(topic, "*");
             consumer.registerMessageListener(inbox.concurrently());
             consumer.start();
-            Ctx.await(15_000, "the queue", () -> Ctx.held(consumer, topic) == 1);
+            ctx.settle(consumer, topic);
             inboxes.put(where, inbox);
         }
         Thread.sleep(500);
@@ -363,6 +368,7 @@ final class PushScenarios {
         consumer.subscribe(topic, "*");
         consumer.registerMessageListener(inbox.concurrently());
         consumer.start();
+        ctx.settle(consumer, topic);
         Check.that(consumer.getDefaultMQPushConsumerImpl().getmQClientFactory().getClientId().endsWith("@unit1"), "unit in the client id");
         producer.send(Ctx.message(topic, "m1"));
         Ctx.awaitExactly(inbox, 2, Ctx.DELIVERY_MS);

@@ -128,10 +128,10 @@ final class QueryScenarios {
             }
             Thread.sleep(30);
         }
+        List<MessageExt> stored = ctx.drain(consumer, topic, 50);
         for (int round = 0; round < 5; round++) {
             Check.eq(round * 10L, consumer.searchOffset(queue, marks[round]), "offset at mark " + round);
         }
-        List<MessageExt> stored = ctx.drain(consumer, topic, 50);
         MessageExt exact = stored.get(20);
         Check.eq(20L, consumer.searchOffset(queue, exact.getStoreTimestamp()), "offset at the store time of message 20");
         Check.eq(0L, consumer.searchOffset(queue, 0), "offset at time 0");

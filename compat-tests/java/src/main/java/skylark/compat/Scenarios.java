@@ -15,7 +15,8 @@ import java.util.concurrent.TimeoutException;
 /**
  * Runs scenarios against a NameServer and prints one JSON line for each: {scenario, ok, detail, ms, facts}.
  *
- * <p>Usage: {@code Scenarios --namesrv HOST:PORT --broker HOST:PORT --run ID [--parallel N] [--timeout SECONDS] NAME...}, or {@code Scenarios --list}.
+ * <p>Usage: {@code Scenarios --namesrv HOST:PORT --broker HOST:PORT --run ID [--parallel N] [--repeat N] [--timeout SECONDS] NAME...}, or
+ * {@code Scenarios --list}.
  * Nothing else goes to stdout, so clients that print cannot break the lines.
  */
 public final class Scenarios {
@@ -42,7 +43,20 @@ public final class Scenarios {
         TraceScenarios.register(all);
         GroupScenarios.register(all);
         FaultScenarios.register(all);
+        registerIfCompiled("Since53Scenarios", all);
+        registerIfCompiled("Since55Scenarios", all);
         return all;
+    }
+
+    /** Scenarios of what older clients cannot do stand in src/since-5.3 and src/since-5.5, which only newer clients compile. */
+    private static void registerIfCompiled(String name, Map<String, Scenario> all) {
+        try {
+            Class.forName("skylark.compat." + name).getDeclaredMethod("register", Map.class).invoke(null, all);
+        } catch (ClassNotFoundException olderClient) {
+            // Its cells in the table stay empty.
+        } catch (ReflectiveOperationException broken) {
+            throw new IllegalStateException(name, broken);
+        }
     }
 
     public static void main(String[] args) throws Exception {
@@ -52,6 +66,7 @@ public final class Scenarios {
         String broker = null;
         String run = "0";
         int parallel = 1;
+        int repeat = 1;
         long timeoutSeconds = 180;
         List<String> names = new ArrayList<>();
         for (int i = 0; i < args.length; i++) {
@@ -64,6 +79,7 @@ public final class Scenarios {
                 case "--broker" -> broker = args[++i];
                 case "--run" -> run = args[++i];
                 case "--parallel" -> parallel = Integer.parseInt(args[++i]);
+                case "--repeat" -> repeat = Integer.parseInt(args[++i]);
                 case "--timeout" -> timeoutSeconds = Long.parseLong(args[++i]);
                 default -> names.add(args[i]);
             }
@@ -72,16 +88,16 @@ public final class Scenarios {
         ExecutorService lanes = Executors.newFixedThreadPool(parallel);
         ExecutorService bodies = Executors.newCachedThreadPool();
         List<Future<?>> started = new ArrayList<>();
-        for (String name : names) {
-            Scenario scenario = all.get(name);
-            if (scenario == null) {
-                throw new IllegalArgumentException("no scenario " + name);
+        for (int round = 0; round < repeat; round++) {
+            for (String name : names) {
+                Scenario scenario = all.get(name);
+                if (scenario == null) {
+                    throw new IllegalArgumentException("no scenario " + name);
+                }
+                Ctx ctx = new Ctx(namesrv, broker, repeat == 1 ? run : run + "r" + round, name, faults);
+                long limit = timeoutSeconds;
+                started.add(lanes.submit(() -> one(name, scenario, ctx, bodies, limit)));
             }
-            String server = namesrv;
-            String master = broker;
-            String id = run;
-            long limit = timeoutSeconds;
-            started.add(lanes.submit(() -> one(name, scenario, new Ctx(server, master, id, name, faults), bodies, limit)));
         }
         for (Future<?> future : started) {
             future.get();

@@ -5,6 +5,8 @@ import java.util.List;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.exception.MQBrokerException;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.protocol.body.ClusterInfo;
 import org.apache.rocketmq.common.protocol.body.Connection;
@@ -79,6 +81,17 @@ final class Shim {
         facts.put("from", String.valueOf(found.getConsumeFromWhere()));
         facts.put("subscriptions", subscriptions.toString());
         return facts;
+    }
+
+    /** Whether the broker has a consumer's latest subscription to a topic. */
+    static boolean knowsSubscription(DefaultMQAdminExt admin, DefaultMQPushConsumer consumer, String topic) throws Exception {
+        SubscriptionData latest = consumer.getDefaultMQPushConsumerImpl().getRebalanceImpl().getSubscriptionInner().get(topic);
+        try {
+            SubscriptionData known = admin.examineConsumerConnectionInfo(consumer.getConsumerGroup()).getSubscriptionTable().get(topic);
+            return known != null && known.getSubVersion() >= latest.getSubVersion();
+        } catch (MQClientException | MQBrokerException notYet) {
+            return false;
+        }
     }
 
     static TreeSet<String> producers(DefaultMQAdminExt admin, String group, String topic) throws Exception {

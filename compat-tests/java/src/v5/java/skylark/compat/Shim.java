@@ -5,7 +5,10 @@ import java.util.List;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.exception.MQBrokerException;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.common.compression.CompressionType;
 import org.apache.rocketmq.remoting.protocol.body.ClusterInfo;
 import org.apache.rocketmq.remoting.protocol.body.Connection;
 import org.apache.rocketmq.remoting.protocol.body.ConsumerConnection;
@@ -86,6 +89,17 @@ final class Shim {
         return facts;
     }
 
+    /** Whether the broker has a consumer's latest subscription to a topic. */
+    static boolean knowsSubscription(DefaultMQAdminExt admin, DefaultMQPushConsumer consumer, String topic) throws Exception {
+        SubscriptionData latest = consumer.getDefaultMQPushConsumerImpl().getRebalanceImpl().getSubscriptionInner().get(topic);
+        try {
+            SubscriptionData known = admin.examineConsumerConnectionInfo(consumer.getConsumerGroup()).getSubscriptionTable().get(topic);
+            return known != null && known.getSubVersion() >= latest.getSubVersion();
+        } catch (MQClientException | MQBrokerException notYet) {
+            return false;
+        }
+    }
+
     static TreeSet<String> producers(DefaultMQAdminExt admin, String group, String topic) throws Exception {
         TreeSet<String> clients = new TreeSet<>();
         for (Connection connection : admin.examineProducerConnectionInfo(group, topic).getConnectionSet()) {
@@ -98,13 +112,22 @@ final class Shim {
         producer.createTopic(key, topic, queues, new java.util.HashMap<>());
     }
 
-    /** What the 5.x client can compress with. */
+    /** What the client can compress with: before 5.3 a producer cannot be told. */
     static List<String> compressions() {
-        return List.of("ZLIB", "LZ4", "ZSTD");
+        try {
+            DefaultMQProducer.class.getMethod("setCompressType", CompressionType.class);
+            return List.of("ZLIB", "LZ4", "ZSTD");
+        } catch (NoSuchMethodException older) {
+            return List.of("ZLIB");
+        }
     }
 
-    static void compressWith(DefaultMQProducer producer, String type) {
-        producer.setCompressType(org.apache.rocketmq.common.compression.CompressionType.of(type));
+    static void compressWith(DefaultMQProducer producer, String type) throws Exception {
+        if (compressions().size() == 1) {
+            Check.eq("ZLIB", type, "compression of an older client");
+        } else {
+            DefaultMQProducer.class.getMethod("setCompressType", CompressionType.class).invoke(producer, CompressionType.of(type));
+        }
     }
 
     static void createGroup(DefaultMQAdminExt admin, String broker, String group) throws Exception {

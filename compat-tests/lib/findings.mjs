@@ -1,0 +1,24 @@
+// Where the facts of the two servers differ on purpose. A difference that no row here explains is printed as one that somebody has to judge.
+
+/**
+ * @type {{ scenario: string | RegExp, fact?: RegExp, why: string }[]}
+ * Of several rows that fit, the first counts. `fact` is a pattern of the fact's name.
+ */
+export const FINDINGS = [];
+
+/**
+ * What to think of a fact that differs.
+ * @param {{ scenario: string, fact: string, apache?: string, skylark?: string }} difference
+ * @returns {{ judged: boolean, why: string }}
+ */
+export function judge({ scenario, fact, apache, skylark }, findings = FINDINGS) {
+  const row = findings.find((one) => {
+    const fits = typeof one.scenario === "string" ? one.scenario === scenario : one.scenario.test(scenario);
+    return fits && (one.fact === undefined || one.fact.test(fact));
+  });
+  if (row !== undefined) return { judged: true, why: row.why };
+  if (apache !== undefined && skylark?.startsWith(apache)) {
+    return { judged: true, why: "Apache's words, then the exact reason" };
+  }
+  return { judged: false, why: "not judged yet" };
+}
