@@ -125,7 +125,7 @@ function planSuites() {
   }
   const made = new Map();
   for (const suite of planned) {
-    if (!made.has(suite.plan)) made.set(suite.plan, new Station({ ...suite.plan, ports, tempDir, lib }));
+    if (!made.has(suite.plan)) made.set(suite.plan, new Station({ ...suite.plan, ports, tempDir, logDir, lib }));
     suite.station = made.get(suite.plan);
   }
   return planned;
@@ -142,10 +142,13 @@ async function firstTries() {
     (SETUPS[suite.setupName].parallel === 1 ? patient : busy).run(async () => {
       const begin = Date.now();
       const outcomes = await runSuite(suite, "");
-      const failed = [...outcomes.values()].flat().filter(({ ok }) => !ok).length;
-      const passed = suite.names.length * repeat - failed;
-      const seconds = ((Date.now() - begin) / 1000).toFixed(1);
-      console.log(`${suite.client.id} against ${suite.station.name}: ${passed} passed, ${failed} failed, ${seconds} s`);
+      const who = `${suite.client.id} against ${suite.station.name}`;
+      const failed = [...outcomes].flatMap(([name, list]) =>
+        list.filter(({ ok }) => !ok).map((one) => ({ name, ...one })),
+      );
+      const passed = suite.names.length * repeat - failed.length;
+      console.log(`${who}: ${passed} passed, ${failed.length} failed, ${((Date.now() - begin) / 1000).toFixed(1)} s`);
+      for (const { name, detail } of failed) console.log(`  ${name}: ${detail}`);
     }),
   );
   await Promise.all(runs);
@@ -171,8 +174,11 @@ async function secondTries() {
     suite.why = why;
     if (why.size === 0) continue;
     const label = `${setupName}, ${client.id}, second try`;
-    const station = new Station({ kind, setupName, label, users: 1, ports, tempDir, lib });
-    await runSuite({ ...suite, names: [...why.keys()], station }, "b", 1);
+    const station = new Station({ kind, setupName, label, users: 1, ports, tempDir, logDir, lib });
+    const outcomes = await runSuite({ ...suite, names: [...why.keys()], station }, "b", 1);
+    for (const [name, [{ ok, detail }]] of outcomes) {
+      console.log(`${client.id} against ${station.name}: ${name} ${ok ? "passed" : `failed: ${detail}`}`);
+    }
   }
 }
 

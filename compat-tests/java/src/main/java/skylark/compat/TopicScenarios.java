@@ -74,7 +74,10 @@ final class TopicScenarios {
         consumer.start();
         Ctx.awaitExactly(inbox, 1, Ctx.DELIVERY_MS);
         ctx.createTopic(topic, 5, 6);
-        Ctx.await(15_000, "five queues at the producer", () -> producer.fetchPublishMessageQueues(topic).size() == 5);
+        Ctx.await(15_000, "five queues at the producer", () -> {
+            producer.getDefaultMQProducerImpl().getMqClientFactory().updateTopicRouteInfoFromNameServer(topic);
+            return producer.getDefaultMQProducerImpl().getTopicPublishInfoTable().get(topic).getMessageQueueList().size() == 5;
+        });
         Ctx.await(15_000, "five queues at the consumer", () -> {
             consumer.getDefaultMQPushConsumerImpl().doRebalance();
             return Ctx.held(consumer, topic) == 5;
