@@ -12,9 +12,13 @@ export const WORK = join(HERE, ".work");
 /** What a suite lacks to be built or run here. The runner lists it as SKIPPED, loudly. */
 export class Missing extends Error {}
 
+const found = new Set();
+
 function need(tool, args) {
+  if (found.has(tool)) return;
   try {
     execFileSync(tool, args, { stdio: "ignore" });
+    found.add(tool);
   } catch {
     throw new Missing(`${tool} is not installed`);
   }

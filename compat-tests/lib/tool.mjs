@@ -6,15 +6,18 @@ import { Child, own } from "./child.mjs";
 
 const LIMIT_MS = 90_000;
 
+/** Built when it is first needed. */
+let client;
+
 /**
  * @param {string[]} words the tool's name and its arguments, see skylark.compat.Tool.
  * @param {string} logDir
  * @returns {Promise<string>} what it said; fails with its own reason.
  */
 export async function runTool(words, logDir) {
-  const { command, args } = javaClient("5.5.0");
+  client ??= javaClient("5.5.0");
   const child = own(
-    new Child("tool", command, [...args.slice(0, -1), "skylark.compat.Tool", ...words], {
+    new Child("tool", client.command, [...client.args(logDir, "skylark.compat.Tool"), ...words], {
       log: join(logDir, "tool.log"),
     }),
   );
