@@ -45,3 +45,15 @@ export const SQL_DEPTH_MAX = 256;
 export const FILTERS_CACHED_MAX = 4096;
 /** Longer expressions are compiled for each pull instead of kept. */
 export const FILTER_CACHED_CHARS_MAX = 1024;
+/** Timer log: what is appended and kept in memory, and the cache of older units, which are read one here and one there. */
+export const TIMER_TAIL_BYTES = 256 * KIB;
+export const TIMER_BLOCK_BYTES = 4 * KIB;
+export const TIMER_BLOCKS_MAX = 2048;
+export const TIMER_OPEN_FILES_MAX = 8;
+/** Timer messages entered or delivered in one go, and their bytes. */
+export const TIMER_BATCH = 64;
+export const TIMER_BATCH_BYTES = 1 * MIB;
+/** Units of a slot whose places are kept at a time. */
+export const TIMER_SECTION_UNITS = 16_384;
+/** Delivered timers that are remembered at a start, so that they do not come twice. */
+export const TIMER_DELIVERED_MAX = 500_000;

@@ -77,6 +77,21 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   transactionOpMsgMaxSize: live("Bytes of decisions that are written at once"),
   transactionOpBatchInterval: live("Milliseconds that a decision waits to be written with others"),
   transactionMetricFlushInterval: fixed("Milliseconds between writes of the counts of undecided messages"),
+  // Messages at an exact time
+  timerWheelEnable: fixed("Take messages that ask for an exact time"),
+  timerPrecisionMs: fixed(
+    "Milliseconds of one slot: 1000, 500, 200 or 100; nothing is early, and late by one slot at most",
+  ),
+  timerMaxDelaySec: live("Seconds that a message may wait at most"),
+  timerRollWindowSlot: fixed("Slots ahead beyond which a message is put back into the timer queue on the way"),
+  timerCongestNumEachSlot: live("Messages of one slot above which some are refused, all above twice as many"),
+  timerFlushIntervalMs: fixed("Milliseconds between flushes of wheel, timer log and checkpoint"),
+  timerStopEnqueue: live("Leave new timer messages in their queue, out of the wheel"),
+  timerStopDequeue: live("Deliver no due timer messages"),
+  mappedFileSizeTimerLog: fixed("Bytes of one timer log file, 52 per message"),
+  recallMessageEnable: live("Let producers take timer messages back"),
+  allowRecallWhenBrokerNotWriteable: live("Let them do so where brokerPermission forbids writing"),
+  appendTopicForTimerDeleteKey: live("A recall names its message by topic and unique key, not by the key alone"),
 
   // Consumer offsets
   flushConsumerOffsetInterval: fixed("Milliseconds between writes of consumer offsets"),

@@ -10,6 +10,7 @@ import { javaHashUtf8 } from "../base/javaHash.ts";
 import type { Logger } from "../base/log.ts";
 import { committed, destinationOf, immunityMsOf } from "../broker/halfMessages.ts";
 import { TRANS_HALF_TOPIC } from "../broker/names.ts";
+import type { TimerRefusal } from "../broker/timer/timerTransform.ts";
 import { isStored } from "../broker/transactionOps.ts";
 import type { HalfState, Transactions } from "../broker/transactions.ts";
 import { MessageDraft } from "../message/draft.ts";
@@ -32,7 +33,7 @@ import type { AckTarget, PendingAppend } from "../store/pending.ts";
 import type { AppendResult, AppendStatus, StoredMessage } from "../store/types.ts";
 import { type BrokerParts, ok, refuse } from "./parts.ts";
 
-export type EndParts = Pick<BrokerParts, "config" | "clock" | "log" | "schedule"> & {
+export type EndParts = Pick<BrokerParts, "config" | "clock" | "log" | "schedule" | "timers"> & {
   readonly store: MessageStore;
   readonly transactions: Transactions;
 };
@@ -262,16 +263,29 @@ async function rollBack({ transactions, config }: EndParts, half: StoredMessage,
 }
 
 async function commit(parts: EndParts, half: StoredMessage, state: HalfState & { state: "open" }): Promise<Reply> {
-  const { store, schedule, transactions, config } = parts;
+  const { store, schedule, timers, transactions, config } = parts;
   const { topic, queueId } = destinationOf(half) as { topic: string; queueId: number };
   const waited = state.members.length > 0;
   const result = await transactions.commit(state, () => {
     const message = committed(half, topic, queueId);
     schedule.levels.defer(message);
-    return store.put(message);
+    const refused = timers.defer(message);
+    return refused === undefined ? store.put(message) : Promise.resolve(notDeferred(refused));
   });
   if (isStored(result) && waited) transactions.metrics.add(topic, -1);
   return outcome(result, config.maxMessageSize);
+}
+
+/** A message that asks for an exact time which it cannot have (any more): it stays half, and its producer is asked again. */
+function notDeferred({ status, reason }: TimerRefusal): AppendResult {
+  return {
+    status: status === "flowControl" ? "busy" : "messageIllegal",
+    reason,
+    logOffset: -1,
+    queueOffset: -1,
+    bytes: 0,
+    storeTimestamp: 0,
+  };
 }
 
 /** Apache's codes and words for the append of a committed message (sendFinalMessage), with the exact reason behind. */

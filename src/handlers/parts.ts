@@ -15,6 +15,7 @@ import type { QueueLocks } from "../broker/queueLocks.ts";
 import type { Rates } from "../broker/rates.ts";
 import type { Registration } from "../broker/registration.ts";
 import type { Schedule } from "../broker/schedule.ts";
+import type { Timers } from "../broker/timer/timers.ts";
 import type { Topics } from "../broker/topics.ts";
 import type { BrokerConfig } from "../config/index.ts";
 import { type Handler, type Lane, type Reply, type Row, row } from "../protocol/dispatch.ts";
@@ -52,6 +53,7 @@ export interface BrokerParts {
   readonly consumerFilters: ConsumerFilters;
   readonly locks: QueueLocks;
   readonly schedule: Schedule;
+  readonly timers: Timers;
   readonly registration: Registration;
   readonly rates: Rates;
   /** Memory of the machine: what lies further behind the end of the log cannot all be cached. */

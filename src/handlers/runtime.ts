@@ -5,7 +5,7 @@ import { MQVersion } from "../protocol/generated/versions.ts";
 import { type BrokerParts, ok, requestRow } from "./parts.ts";
 import { versionName } from "./versionName.ts";
 
-type Parts = Pick<BrokerParts, "config" | "clock" | "store" | "storeOps" | "counters" | "schedule">;
+type Parts = Pick<BrokerParts, "config" | "clock" | "store" | "storeOps" | "counters" | "schedule" | "timers">;
 
 const POOLS = ["send", "pull", "litePull", "query", "ack"] as const;
 const UNITS = ["Ki", "Mi", "Gi", "Ti", "Pi"];
@@ -67,6 +67,7 @@ async function runtimeInfo(parts: Parts): Promise<Map<string, string>> {
   put("pageCacheLockTimeMills", 0);
 
   for (const [key, value] of parts.schedule.runningStats()) put(key, value);
+  for (const [key, value] of parts.timers.runningStats()) put(key, value);
   for (const pool of POOLS) {
     put(`${pool}ThreadPoolQueueSize`, 0);
     put(`${pool}ThreadPoolQueueCapacity`, config[`${pool}ThreadPoolQueueCapacity`]);

@@ -464,16 +464,6 @@ describe("a refusal", () => {
     });
   });
 
-  it("of what this version cannot do, instead of taking and forgetting it", async () => {
-    for (const name of ["TIMER_DELIVER_MS", "TIMER_DELAY_SEC", "TIMER_DELAY_MS"]) {
-      expect(await send({ i: properties({ UNIQ_KEY: UNIQUE, [name]: "1000" }) })).toMatchObject({
-        code: 1,
-        remark: `accurate timer message is not enabled: this version has no timer yet (${name})`,
-      });
-    }
-    expect(broker.store.maxLogOffset()).toBe(0);
-  });
-
   it("of a message without a body, as Apache does", async () => {
     expect(await send({}, "")).toMatchObject({ code: 1, remark: "the message has no body", fields: COMMON });
     expect(broker.store.maxLogOffset()).toBe(0);

@@ -18,7 +18,9 @@ import type { NewMessage } from "../store/types.ts";
 import { appendReply } from "./appendReply.ts";
 import { rejectedTransaction } from "./halfSend.ts";
 import { refuse } from "./parts.ts";
+import { recallHandleOf } from "./recall.ts";
 import type { Sender } from "./send.ts";
+import { timerReply } from "./timers.ts";
 
 const DLQ_QUEUES = 1;
 const TIMER_PROPERTIES = [Property.TIMER_DELIVER_MS, Property.TIMER_DELAY_SEC, Property.TIMER_DELAY_MS] as const;
@@ -55,7 +57,7 @@ export async function sendMessage(
 ): Promise<Reply> {
   const { parts } = sender;
   const { properties } = message;
-  const refusal = retryOrDlq(sender, request, message, version) ?? unbuilt(message);
+  const refusal = retryOrDlq(sender, request, message, version);
   if (refusal !== undefined) return refusal;
   properties.delete("POP_CK");
   const uniqueKey = properties.get(Property.UNIQUE_KEY) || newUniqueKey(parts.clock.now(), parts.random);
@@ -68,10 +70,15 @@ export async function sendMessage(
   properties.set(Property.CLUSTER, parts.config.brokerClusterName);
   const { queueId, topic: realTopic } = message;
   // A half message keeps its delay for the day it is committed (Apache delays it now, and loses it).
-  if (half) makeHalf(message);
-  else {
+  if (half) {
+    const refused = parts.timers.defer({ ...message, properties: new Map(properties) });
+    if (refused !== undefined) return timerReply(parts.config, refused);
+    makeHalf(message);
+  } else {
     if (isMarked(properties)) message.sysFlag = (message.sysFlag ?? 0) & ~TRANSACTION_MASK;
     parts.schedule.levels.defer(message);
+    const refused = parts.timers.defer(message);
+    if (refused !== undefined) return timerReply(parts.config, refused);
   }
   const result = await parts.store.put(message);
   if (half && isStored(result)) parts.transactions.metrics.add(realTopic, 1);
@@ -80,6 +87,7 @@ export async function sendMessage(
     queueId,
     queueOffset: result.queueOffset,
     transactionId: uniqueKey,
+    recallHandle: recallHandleOf(parts.config.brokerName, message),
   });
 }
 
@@ -104,21 +112,6 @@ function retryOrDlq(
   message.queueId = parts.random.int(DLQ_QUEUES);
   message.properties.set(Property.DELAY_TIME_LEVEL, "0");
   parts.topics.createInSendBack(message.topic, DLQ_QUEUES, PERM_READ | PERM_WRITE, 0);
-  return undefined;
-}
-
-/** What the broker cannot do yet is refused, never taken and forgotten. */
-function unbuilt(message: NewMessage): Reply | undefined {
-  const { properties } = message;
-  const delayed = Number(properties.get(Property.DELAY_TIME_LEVEL) ?? 0) > 0;
-  for (const name of TIMER_PROPERTIES) {
-    if (!properties.has(name)) continue;
-    // With a delay level Apache lets the level win and drops the exact time.
-    if (delayed) properties.delete(name);
-    else {
-      return refuse("SYSTEM_ERROR", `accurate timer message is not enabled: this version has no timer yet (${name})`);
-    }
-  }
   return undefined;
 }
 

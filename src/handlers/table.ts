@@ -18,12 +18,14 @@ import { offsetRows } from "./offsets.ts";
 import type { BrokerParts } from "./parts.ts";
 import { pullRows } from "./pull.ts";
 import { queueRows } from "./queues.ts";
+import { recallRows } from "./recall.ts";
 import { relayRows } from "./relays.ts";
 import { replyRows } from "./reply.ts";
 import { resetOffsetRows } from "./resetOffset.ts";
 import { runtimeRows } from "./runtime.ts";
 import { sendRows } from "./send.ts";
 import { sendBackRows } from "./sendBack.ts";
+import { timerRows } from "./timers.ts";
 import { topicAdminRows } from "./topicAdmin.ts";
 
 export type TableParts = Omit<BrokerParts, "store"> & {
@@ -43,6 +45,8 @@ export function brokerRows(parts: TableParts): Row[] {
     ...offsetRows(parts),
     ...queueRows(parts),
     ...lockRows(parts),
+    ...timerRows(parts),
+    ...recallRows(parts),
     ...messageRows(parts),
     ...topicAdminRows(parts),
     ...groupAdminRows(parts),

@@ -29,7 +29,7 @@ import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
 type Parts = Pick<
   BrokerParts,
-  "config" | "topics" | "offsets" | "clients" | "registration" | "rates" | "store" | "log"
+  "config" | "topics" | "offsets" | "clients" | "registration" | "rates" | "store" | "log" | "timers"
 >;
 
 const FILTER_TYPES: readonly string[] = ["SINGLE_TAG", "MULTI_TAG"];
@@ -136,6 +136,7 @@ async function remove(parts: Parts, { header }: Call<DeleteTopicRequestHeader>):
     topics.delete(name);
     offsets.deleteTopic(name);
     store.deleteTopic(name);
+    parts.timers.forget(name);
     parts.log.info({ topic: name }, "topic deleted");
   }
   await topics.saved();

@@ -13,7 +13,6 @@ const POP = "POP consumption is not part of this version yet: use a push or pull
 const ASSIGNMENT =
   "server-side assignment of queues is not part of this version yet: leave the client's clientRebalance=true";
 const LITE = "lite topics are not part of this version yet";
-const TIMER = "timer messages at an exact time are not part of this version yet: use delay levels";
 const STATIC = "static topics, whose queues span several brokers, are not part of this version yet";
 const HA = "replication is not part of this version yet";
 const CONTROLLER = "this is not a controller: run Apache's Controller for automatic failover";
@@ -73,7 +72,6 @@ const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
     "GET_LITE_GROUP_INFO",
     "TRIGGER_LITE_DISPATCH",
   ],
-  [TIMER, "RECALL_MESSAGE", "GET_TIMER_CHECK_POINT", "GET_TIMER_METRICS", "SWITCH_TIMER_ENGINE"],
   [STATIC, "UPDATE_AND_CREATE_STATIC_TOPIC"],
   [
     HA,

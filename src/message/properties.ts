@@ -39,6 +39,12 @@ export const Property = {
   TIMER_DELAY_SEC: "TIMER_DELAY_SEC",
   TIMER_DELAY_MS: "TIMER_DELAY_MS",
   TIMER_OUT_MS: "TIMER_OUT_MS",
+  TIMER_ENQUEUE_MS: "TIMER_ENQUEUE_MS",
+  TIMER_DEQUEUE_MS: "TIMER_DEQUEUE_MS",
+  TIMER_ROLL_TIMES: "TIMER_ROLL_TIMES",
+  TIMER_DEL_UNIQKEY: "TIMER_DEL_UNIQKEY",
+  BORN_TIMESTAMP: "BORN_TIMESTAMP",
+  TRACE_CONTEXT: "TRACE_CONTEXT",
   DLQ_ORIGIN_TOPIC: "DLQ_ORIGIN_TOPIC",
   DLQ_ORIGIN_MESSAGE_ID: "DLQ_ORIGIN_MESSAGE_ID",
   FORWARD_QUEUE_ID: "PROPERTY_FORWARD_QUEUE_ID",
@@ -46,7 +52,7 @@ export const Property = {
   CORRELATION_ID: "CORRELATION_ID",
 } as const;
 
-/** Parses a properties string, order kept. Entries without a separator are dropped, as Apache does. */
+/** Parses a properties string, order kept. Entries without a separator, a name or a value are dropped, as Apache does. */
 export function parseProperties(text: string): Map<string, string> {
   const map = new Map<string, string>();
   let at = 0;
@@ -54,7 +60,7 @@ export function parseProperties(text: string): Map<string, string> {
     let end = text.indexOf(PROPERTY_SEPARATOR, at);
     if (end < 0) end = text.length;
     const split = text.indexOf(NAME_VALUE_SEPARATOR, at);
-    if (split > at - 1 && split < end) map.set(text.slice(at, split), text.slice(split + 1, end));
+    if (split > at && split < end - 1) map.set(text.slice(at, split), text.slice(split + 1, end));
     at = end + 1;
   }
   return map;

@@ -70,6 +70,8 @@ export class PropertyScan {
       const nameEnd = at;
       const value = ++at;
       while (at < end && buf[at] !== VALUE_END) at++;
+      // Neither does an entry without a name or a value survive Apache's parsing.
+      if (nameEnd === name || value === at) this.special = true;
       this.#entry(buf, name, nameEnd, value, at);
       at++;
     }

@@ -15,6 +15,8 @@ import { QueueLocks } from "../broker/queueLocks.ts";
 import { Rates } from "../broker/rates.ts";
 import { Registration } from "../broker/registration.ts";
 import { Schedule } from "../broker/schedule.ts";
+import { TimerMessageStore } from "../broker/timer/timerMessageStore.ts";
+import { NoTimers } from "../broker/timer/timers.ts";
 import { Topics } from "../broker/topics.ts";
 import { TransactionChecks } from "../broker/transactionChecks.ts";
 import { Transactions } from "../broker/transactions.ts";
@@ -90,6 +92,18 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     clock,
     log,
   );
+  const timers = config.timerWheelEnable
+    ? new TimerMessageStore({
+        options: config,
+        store,
+        disk,
+        clock,
+        random,
+        log,
+        metricsFile: metadata("timermetrics"),
+        hasTopic: (topic) => topics.get(topic) !== undefined,
+      })
+    : undefined;
   const client = new RemotingClient(clock, turn, log);
   const registration = new Registration(
     config,
@@ -117,6 +131,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     locks,
     holds,
     schedule,
+    timers: timers ?? new NoTimers(config, () => clock.now()),
     registration,
     rates,
     transactions,
@@ -132,6 +147,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   await store.start();
   try {
     await transactions.start();
+    await timers?.load();
     config.listenPort = await server.listen(bind, config.listenPort);
     if (config.listenPort > FAST_PORT_OFFSET) await listenFast(fast, bind, config.listenPort - FAST_PORT_OFFSET, log);
   } catch (error) {
@@ -149,6 +165,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   counters.start();
   schedule.start();
   checks.start();
+  timers?.start();
   await registration.start();
 
   return {
@@ -161,6 +178,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
       holds.stop();
       await schedule.stop();
       await checks.stop();
+      await timers?.stop();
       clients.stop();
       rates.stop();
       counters.stop();

@@ -179,13 +179,11 @@ describe("rules of the wire", () => {
       "ACK_MESSAGE",
       "BATCH_ACK_MESSAGE",
       "CHANGE_MESSAGE_INVISIBLETIME",
-      "RECALL_MESSAGE",
       "QUERY_ASSIGNMENT",
       "SET_MESSAGE_REQUEST_MODE",
       "AUTH_CREATE_USER",
       "AUTH_LIST_USER",
       "AUTH_LIST_ACL",
-      "SWITCH_TIMER_ENGINE",
       "SET_COMMITLOG_READ_MODE",
     ] as const) {
       const reply = await broker.ask(RequestCode[name], { fields: EXTRAS, body: "{}" });

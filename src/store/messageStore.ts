@@ -23,6 +23,7 @@ import { Flush } from "./flush.ts";
 import { readLog, readMessage, readUnits, searchByTime, unitStoreTime } from "./lookup.ts";
 import type { StoreOptions } from "./options.ts";
 import type { AckTarget, PendingAppend } from "./pending.ts";
+import type { RecordReads } from "./recordReads.ts";
 import { type Recovered, recoverStore } from "./recovery.ts";
 import { Retention } from "./retention.ts";
 import type { Selection } from "./selection.ts";
@@ -358,6 +359,11 @@ export class MessageStore implements Store {
   /** Raw bytes of the log, for verification and replication. */
   readLog(logOffset: number, bytes: number): Promise<Buffer | undefined> {
     return readLog(this.#log, logOffset, bytes);
+  }
+
+  /** Reads many whole records, each by offset and size. */
+  readRecords(reads: RecordReads): Promise<void> {
+    return reads.run(this.#log);
   }
 
   minOffset(topic: string, queueId: number): number {

@@ -11,6 +11,7 @@ import { QueueLocks } from "../broker/queueLocks.ts";
 import { Rates } from "../broker/rates.ts";
 import { Registration } from "../broker/registration.ts";
 import { Schedule } from "../broker/schedule.ts";
+import { NoTimers } from "../broker/timer/timers.ts";
 import { Topics } from "../broker/topics.ts";
 import { loadBrokerConfig } from "../config/index.ts";
 import { brokerConfigRows } from "../handlers/brokerConfig.ts";
@@ -100,6 +101,7 @@ export function fakeBroker(options: Record<string, string> = {}): FakeBroker {
     consumerFilters,
     locks: new QueueLocks(clock, log),
     schedule,
+    timers: new NoTimers(config, () => clock.now()),
     registration,
     rates: new Rates(store, offsets, clock),
     memoryBytes: 1_000,

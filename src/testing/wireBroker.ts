@@ -17,6 +17,8 @@ import { QueueLocks } from "../broker/queueLocks.ts";
 import { Rates } from "../broker/rates.ts";
 import { Registration } from "../broker/registration.ts";
 import { Schedule } from "../broker/schedule.ts";
+import { TimerMessageStore } from "../broker/timer/timerMessageStore.ts";
+import { NoTimers } from "../broker/timer/timers.ts";
 import { Topics } from "../broker/topics.ts";
 import { TransactionChecks } from "../broker/transactionChecks.ts";
 import { Transactions } from "../broker/transactions.ts";
@@ -193,6 +195,18 @@ export async function wireBroker(
   const clients = new Clients(config, clock, log);
   const consumerFilters = new ConsumerFilters(config, file("consumerFilter.json"), clock, log);
   clients.onSubscriptions(consumerFilters);
+  const timers = config.timerWheelEnable
+    ? new TimerMessageStore({
+        options: config,
+        store,
+        disk,
+        clock,
+        random: seededRandom(2),
+        log,
+        metricsFile: file("timermetrics"),
+        hasTopic: (topic) => topics.get(topic) !== undefined,
+      })
+    : undefined;
   const address = () => "127.0.0.1:10911";
   const nobody = async () => answerOf({});
   const transactions = new Transactions(config, store, offsets, file("transactionMetrics"), clock, log);
@@ -215,6 +229,7 @@ export async function wireBroker(
     holds: new PullHolds(clock),
     schedule,
     transactions,
+    timers: timers ?? new NoTimers(config, () => clock.now()),
     registration: new Registration(config, topics, nobody, address, address, clock, log),
     rates: new Rates(store, offsets, clock),
     memoryBytes: 1_000_000,
@@ -223,6 +238,8 @@ export async function wireBroker(
   const rows = new Map(brokerRows(parts).map((row) => [row.code, row]));
   await finish(clock, store.start());
   await finish(clock, transactions.start());
+  if (timers !== undefined) await finish(clock, timers.load());
+  timers?.start();
   parts.holds.start();
   schedule.start();
   const broker: WireBroker = {
@@ -241,6 +258,7 @@ export async function wireBroker(
         clock,
         offsets.persist().catch(() => {}),
       );
+      if (timers !== undefined) await finish(clock, timers.stop());
       await finish(clock, store.close());
     },
   };
