@@ -57,3 +57,13 @@ export const TIMER_BATCH_BYTES = 1 * MIB;
 export const TIMER_SECTION_UNITS = 16_384;
 /** Delivered timers that are remembered at a start, so that they do not come twice. */
 export const TIMER_DELIVERED_MAX = 500_000;
+/** Messages of one pop (Apache refuses more; a checkpoint has one bit for each). */
+export const POP_MESSAGES_MAX = 32;
+/** Pops in flight of the whole broker, about 250 bytes each (up to 32 messages); above it pops find nothing. */
+export const POP_CHECKPOINTS_MAX = 1_000_000;
+/** Acknowledgements kept for checkpoints that an Apache broker's timer still holds. */
+export const POP_UNMATCHED_ACKS_MAX = 100_000;
+/** Highest queue id of a topic in files and journal records that counts as real; queues of a popped topic lie in an array. */
+export const POP_QUEUE_ID_MAX = 65_535;
+/** Topics whose routes are remembered for assigning queues. */
+export const TOPIC_ROUTES_MAX = 20_000;

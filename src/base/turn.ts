@@ -5,11 +5,15 @@
  */
 import type { Clock } from "./clock.ts";
 
+/** Rounds of the commit phase in one turn; what still wants more has to wait for the next turn. */
+const COMMIT_ROUNDS_MAX = 4;
+
 export class Turn {
   readonly #clock: Clock;
   #commit: () => void = nothing;
   #output: () => void = nothing;
   #requested = false;
+  #again = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -32,10 +36,26 @@ export class Turn {
     this.#clock.endOfTurn(this.#run);
   }
 
+  /**
+   * From within the commit phase: something was appended for what has just become visible (a held pop was answered), and
+   * is to be part of this turn.
+   */
+  commitAgain(): void {
+    this.#again = true;
+  }
+
   readonly #run = (): void => {
     this.#commit();
+    for (let rounds = 0; this.#again && rounds < COMMIT_ROUNDS_MAX; rounds++) {
+      this.#again = false;
+      this.#commit();
+    }
     // Output of work that the commits caused belongs to this turn; only later requests need another one.
     this.#requested = false;
+    if (this.#again) {
+      this.#again = false;
+      this.request();
+    }
     this.#output();
   };
 }

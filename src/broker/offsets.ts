@@ -20,6 +20,14 @@ export interface OffsetOptions {
   readonly flushConsumerOffsetInterval: number;
 }
 
+/** Who keeps a journal of what moves offsets, so that the file need not be newer than it (pops). */
+export interface OffsetJournal {
+  /** Writes what has to be durable before the offsets are. */
+  beforePersist(): Promise<void>;
+  /** Log offset up to which the journal's moves are in the table now. */
+  position(): number;
+}
+
 const NONE = -1;
 /** Queue ids below this lie in an array; others (no real topic has them) in a map, so that an id cannot cost memory. */
 const DENSE_QUEUES_MAX = 4096;
@@ -121,6 +129,9 @@ export class Offsets {
   /** Changes since the last write, so that an idle broker writes nothing. */
   #dirty = false;
   #timer: Timer | undefined;
+  #journal: OffsetJournal | undefined;
+  /** The journal's position when the loaded file was written; undefined when another kind of broker wrote it. */
+  loadedPosition: number | undefined = 0;
 
   constructor(options: OffsetOptions, file: MetadataFile, clock: Clock, log: Logger) {
     this.#options = options;
@@ -129,6 +140,10 @@ export class Offsets {
     this.#log = log;
     this.#dataVersion = { counter: 0, stateVersion: 0, timestamp: clock.now() };
     this.#load();
+  }
+
+  set journal(journal: OffsetJournal) {
+    this.#journal = journal;
   }
 
   /** The table's version. */
@@ -279,6 +294,7 @@ export class Offsets {
     if (!this.#dirty) return;
     this.#dirty = false;
     try {
+      await this.#journal?.beforePersist();
       await this.#file.write(() => this.encode());
     } catch (error) {
       this.#dirty = true;
@@ -291,7 +307,9 @@ export class Offsets {
     const v = this.#dataVersion;
     const version = `{"counter":${v.counter},"stateVersion":${v.stateVersion},"timestamp":${v.timestamp}}`;
     // No group-to-topics map: Apache writes one by accident of a getter and ignores it when reading.
-    return `{\n\t"dataVersion":${version},\n\t"offsetTable":${encodeTable(this.#committed)},\n\t"pullOffsetTable":${encodeTable(this.#pulled)}\n}`;
+    // Ours; Apache passes over it, and leaves it out when it writes the file.
+    const journal = this.#journal === undefined ? "" : `,\n\t"popJournal":${this.#journal.position()}`;
+    return `{\n\t"dataVersion":${version},\n\t"offsetTable":${encodeTable(this.#committed)}${journal},\n\t"pullOffsetTable":${encodeTable(this.#pulled)}\n}`;
   }
 
   /** Committed offsets as `"topic@group":{0:12,...}` (ConsumerOffsetSerializeWrapper). */
@@ -318,14 +336,20 @@ export class Offsets {
       for (const [queueId, offset] of queues) target.set(queueId, offset);
     }
     this.#dataVersion = stored.dataVersion;
+    this.loadedPosition = stored.position;
   }
 }
 
-function readStored(text: string): { dataVersion: DataVersion; offsetTable: Map<string, Map<number, number>> } {
+function readStored(text: string): {
+  dataVersion: DataVersion;
+  offsetTable: Map<string, Map<number, number>>;
+  position: number | undefined;
+} {
   const bean = readBean("ConsumerOffsetManager", text);
   return {
     dataVersion: bean.bean("dataVersion", readDataVersion) ?? { counter: 0, stateVersion: 0, timestamp: 0 },
     offsetTable: bean.map("offsetTable", textKey, readQueues) ?? new Map(),
+    position: bean.optionalInteger("popJournal"),
   };
 }
 

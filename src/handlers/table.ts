@@ -1,9 +1,15 @@
 /** The broker's dispatch table: what it answers is what is listed here. */
+import type { Pops } from "../broker/pop/pops.ts";
 import type { PullHolds } from "../broker/pullHolds.ts";
+import type { RequestModes } from "../broker/requestModes.ts";
+import type { TopicRoutes } from "../broker/topicRoutes.ts";
 import type { Transactions } from "../broker/transactions.ts";
 import type { Row } from "../protocol/dispatch.ts";
 import type { MessageStore } from "../store/messageStore.ts";
+import { ackRows } from "./ack.ts";
+import { assignmentRows } from "./assignment.ts";
 import { brokerConfigRows } from "./brokerConfig.ts";
+import { changeInvisibleRows } from "./changeInvisible.ts";
 import { cleaningRows } from "./cleaning.ts";
 import { clientRows } from "./clients.ts";
 import { connectionRows } from "./connections.ts";
@@ -16,6 +22,8 @@ import { lockRows } from "./locks.ts";
 import { messageRows } from "./messages.ts";
 import { offsetRows } from "./offsets.ts";
 import type { BrokerParts } from "./parts.ts";
+import { popRows } from "./pop.ts";
+import { popInfoRows } from "./popInfo.ts";
 import { pullRows } from "./pull.ts";
 import { queueRows } from "./queues.ts";
 import { recallRows } from "./recall.ts";
@@ -32,6 +40,9 @@ export type TableParts = Omit<BrokerParts, "store"> & {
   readonly store: MessageStore;
   readonly holds: PullHolds;
   readonly transactions: Transactions;
+  readonly pops: Pops;
+  readonly requestModes: RequestModes;
+  readonly routes: TopicRoutes;
 };
 
 export function brokerRows(parts: TableParts): Row[] {
@@ -40,6 +51,11 @@ export function brokerRows(parts: TableParts): Row[] {
     ...endTransactionRows(parts),
     ...halfMessageRows(parts),
     ...pullRows(parts),
+    ...popRows(parts),
+    ...ackRows(parts),
+    ...changeInvisibleRows(parts),
+    ...popInfoRows(parts),
+    ...assignmentRows(parts),
     ...sendBackRows(parts),
     ...clientRows(parts),
     ...offsetRows(parts),

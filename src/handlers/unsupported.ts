@@ -9,9 +9,6 @@ type Name = keyof typeof RequestCode;
 
 const DEAD = "no release of Apache RocketMQ sends or serves this code; it is only a name";
 const TO_CLIENTS = "brokers send this code to clients; no broker takes it";
-const POP = "POP consumption is not part of this version yet: use a push or pull consumer with client-side rebalance";
-const ASSIGNMENT =
-  "server-side assignment of queues is not part of this version yet: leave the client's clientRebalance=true";
 const LITE = "lite topics are not part of this version yet";
 const STATIC = "static topics, whose queues span several brokers, are not part of this version yet";
 const HA = "replication is not part of this version yet";
@@ -48,18 +45,6 @@ const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
     "PUSH_REPLY_MESSAGE_TO_CLIENT",
     "NOTIFY_UNSUBSCRIBE_LITE",
   ],
-  [
-    POP,
-    "POP_MESSAGE",
-    "ACK_MESSAGE",
-    "BATCH_ACK_MESSAGE",
-    "PEEK_MESSAGE",
-    "CHANGE_MESSAGE_INVISIBLETIME",
-    "NOTIFICATION",
-    "POLLING_INFO",
-    "POP_ROLLBACK",
-  ],
-  [ASSIGNMENT, "QUERY_ASSIGNMENT", "SET_MESSAGE_REQUEST_MODE", "GET_ALL_MESSAGE_REQUEST_MODE"],
   [
     LITE,
     "POP_LITE_MESSAGE",

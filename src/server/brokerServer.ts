@@ -10,13 +10,16 @@ import { ConsumerFilters } from "../broker/consumerFilters.ts";
 import { Counters } from "../broker/counters.ts";
 import { Groups } from "../broker/groups.ts";
 import { Offsets } from "../broker/offsets.ts";
+import { Pops } from "../broker/pop/pops.ts";
 import { PullHolds } from "../broker/pullHolds.ts";
 import { QueueLocks } from "../broker/queueLocks.ts";
 import { Rates } from "../broker/rates.ts";
 import { Registration } from "../broker/registration.ts";
+import { RequestModes } from "../broker/requestModes.ts";
 import { Schedule } from "../broker/schedule.ts";
 import { TimerMessageStore } from "../broker/timer/timerMessageStore.ts";
 import { NoTimers } from "../broker/timer/timers.ts";
+import { TopicRoutes } from "../broker/topicRoutes.ts";
 import { Topics } from "../broker/topics.ts";
 import { TransactionChecks } from "../broker/transactionChecks.ts";
 import { Transactions } from "../broker/transactions.ts";
@@ -104,7 +107,26 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
         hasTopic: (topic) => topics.get(topic) !== undefined,
       })
     : undefined;
+  const pops = new Pops({
+    config,
+    store,
+    topics,
+    groups,
+    offsets,
+    clock,
+    random,
+    turn,
+    log,
+    orderFile: metadata("consumerOrderInfo.json", () => store.sync()),
+  });
+  const requestModes = new RequestModes(metadata("messageRequestMode.json"), log);
   const client = new RemotingClient(clock, turn, log);
+  const routes = new TopicRoutes(
+    config,
+    (address, code, header, body, timeoutMs) => client.request(address, code, header, body, timeoutMs),
+    clock,
+    log,
+  );
   const registration = new Registration(
     config,
     topics,
@@ -130,6 +152,9 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     consumerFilters,
     locks,
     holds,
+    pops,
+    requestModes,
+    routes,
     schedule,
     timers: timers ?? new NoTimers(config, () => clock.now()),
     registration,
@@ -148,6 +173,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   try {
     await transactions.start();
     await timers?.load();
+    await pops.start();
     config.listenPort = await server.listen(bind, config.listenPort);
     if (config.listenPort > FAST_PORT_OFFSET) await listenFast(fast, bind, config.listenPort - FAST_PORT_OFFSET, log);
   } catch (error) {
@@ -161,6 +187,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   clients.start();
   consumerFilters.start();
   holds.start();
+  routes.start();
   rates.start();
   counters.start();
   schedule.start();
@@ -176,6 +203,8 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
       fast.stopAccepting();
       await registration.stop();
       holds.stop();
+      routes.stop();
+      await pops.stop();
       await schedule.stop();
       await checks.stop();
       await timers?.stop();

@@ -35,6 +35,7 @@ export class Selection {
   seenLogOffset = -1;
   readonly logOffsets = new Float64Array(RECORDS_MAX);
   readonly sizes = new Int32Array(RECORDS_MAX);
+  readonly queueOffsets = new Float64Array(RECORDS_MAX);
   /** With status "missing": load this queue offset's block, or (>= 0) this log range. */
   missingUnit = -1;
   missingLogOffset = -1;
@@ -121,6 +122,7 @@ export class Selection {
         this.seenLogOffset = logOffset;
         this.logOffsets[this.count] = logOffset;
         this.sizes[this.count] = size;
+        this.queueOffsets[this.count] = at;
         this.count++;
         this.bytes += size;
         if (this.count === maxCount) {

@@ -12,18 +12,22 @@ import { ConsumerFilters } from "../broker/consumerFilters.ts";
 import { Counters } from "../broker/counters.ts";
 import { Groups } from "../broker/groups.ts";
 import { Offsets } from "../broker/offsets.ts";
+import { Pops } from "../broker/pop/pops.ts";
 import { PullHolds } from "../broker/pullHolds.ts";
 import { QueueLocks } from "../broker/queueLocks.ts";
 import { Rates } from "../broker/rates.ts";
 import { Registration } from "../broker/registration.ts";
+import { RequestModes } from "../broker/requestModes.ts";
 import { Schedule } from "../broker/schedule.ts";
 import { TimerMessageStore } from "../broker/timer/timerMessageStore.ts";
 import { NoTimers } from "../broker/timer/timers.ts";
+import { TopicRoutes } from "../broker/topicRoutes.ts";
 import { Topics } from "../broker/topics.ts";
 import { TransactionChecks } from "../broker/transactionChecks.ts";
 import { Transactions } from "../broker/transactions.ts";
 import { loadBrokerConfig } from "../config/index.ts";
 import { brokerRows, type TableParts } from "../handlers/table.ts";
+import { parseProperties } from "../message/properties.ts";
 import { RecordView } from "../message/record.ts";
 import type { HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.ts";
 import { encodeFrame, type Fields } from "../protocol/frameWriter.ts";
@@ -211,22 +215,39 @@ export async function wireBroker(
   const nobody = async () => answerOf({});
   const transactions = new Transactions(config, store, offsets, file("transactionMetrics"), clock, log);
   const checks = new TransactionChecks(config, transactions, store, topics, clients, clock, log);
+  const random = seededRandom(1);
+  const groups = new Groups(config, file("subscriptionGroup.json"), clock, log);
+  const pops = new Pops({
+    config,
+    store,
+    topics,
+    groups,
+    offsets,
+    clock,
+    random,
+    turn,
+    log,
+    orderFile: file("consumerOrderInfo.json"),
+  });
   const parts: TableParts = {
     config,
     configFile: undefined,
     clock,
-    random: seededRandom(1),
+    random,
     log,
     store,
     storeOps: store,
     counters,
     topics,
-    groups: new Groups(config, file("subscriptionGroup.json"), clock, log),
+    groups,
     offsets,
     clients,
     consumerFilters,
     locks: new QueueLocks(clock, log),
     holds: new PullHolds(clock),
+    pops,
+    requestModes: new RequestModes(file("messageRequestMode.json"), log),
+    routes: new TopicRoutes(config, nobody, clock, log),
     schedule,
     transactions,
     timers: timers ?? new NoTimers(config, () => clock.now()),
@@ -240,6 +261,7 @@ export async function wireBroker(
   await finish(clock, transactions.start());
   if (timers !== undefined) await finish(clock, timers.load());
   timers?.start();
+  await finish(clock, pops.start());
   parts.holds.start();
   schedule.start();
   const broker: WireBroker = {
@@ -251,6 +273,8 @@ export async function wireBroker(
     client: (from) => new WireClient(broker, from),
     async close() {
       parts.holds.stop();
+      await finish(clock, pops.stop());
+      await finish(clock, offsets.stop());
       await finish(clock, schedule.stop());
       await finish(clock, checks.stop());
       await finish(clock, transactions.stop());
@@ -277,16 +301,30 @@ async function finish<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
 }
 
 /** The records in a pull's body, one after the other. */
-export function recordsOf(
-  body: Buffer,
-): { topic: string; queueId: number; queueOffset: number; logOffset: number; text: string }[] {
+export function recordsOf(body: Buffer): {
+  topic: string;
+  queueId: number;
+  queueOffset: number;
+  logOffset: number;
+  text: string;
+  reconsumeTimes: number;
+  properties: Map<string, string>;
+}[] {
   const records = [];
   for (let at = 0; at < body.length; ) {
     const view = new RecordView();
     const check = view.read(body, at, body.length, true);
     if (check !== "record") throw new Error(`no record at ${at} of a pull's body: ${check}`);
-    const { queueId, queueOffset, logOffset } = view;
-    records.push({ topic: view.topic(), queueId, queueOffset, logOffset, text: view.body().toString() });
+    const { queueId, queueOffset, logOffset, reconsumeTimes } = view;
+    records.push({
+      topic: view.topic(),
+      queueId,
+      queueOffset,
+      logOffset,
+      text: view.body().toString(),
+      reconsumeTimes,
+      properties: parseProperties(view.properties()),
+    });
     at += view.totalBytes;
   }
   return records;
