@@ -92,6 +92,32 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   recallMessageEnable: live("Let producers take timer messages back"),
   allowRecallWhenBrokerNotWriteable: live("Let them do so where brokerPermission forbids writing"),
   appendTopicForTimerDeleteKey: live("A recall names its message by topic and unique key, not by the key alone"),
+  // Popping
+  enableRetryTopicV2: live("Name retry topics of pops %RETRY%group+topic instead of %RETRY%group_topic"),
+  retrieveMessageFromPopRetryTopicV1: live(
+    "With enableRetryTopicV2, also pop what lies in retry topics of the old name",
+  ),
+  popFromRetryProbability: live("Percent of pops that look at the retry topic first"),
+  popFromRetryProbabilityForPriority: live("The same for topics with priorities"),
+  priorityOrderAsc: live("The queue with the highest number is the most urgent one of a topic with priorities"),
+  popResponseReturnActualRetryTopic: live("Give retried messages under their retry topic's name"),
+  useSeparateRetryQueue: live("Give retry topics as many queues as their topic has"),
+  initPopOffsetByCheckMsgInMem: live("Let a new group begin with the first message while that is still in memory"),
+  enablePopMessageThreshold: live("Stop popping a queue of which too many messages are unacknowledged"),
+  popInflightMessageThreshold: live("How many are too many, per group and queue"),
+  maxPopPollingSize: live("Most pops that may wait for messages"),
+  popPollingSize: live("Most pops that may wait for one queue of a group"),
+  reviveQueueNum: fixed("Queues of the topic in which pops and acknowledgements are noted"),
+  timerWheelEnable: fixed("Without it pops are refused"),
+  enableNotifyAfterPopOrderLockRelease: live(
+    "Wake pops in order when the invisible time of a queue's messages is over",
+  ),
+  useMessageFilterForNotification: live("Let notifications look at messages through their filter"),
+  maxMessageFilterNumForNotification: live("Messages from which on notifications do not filter"),
+  serverLoadBalancerEnable: live("Assign queues to the members of a group; otherwise each gets all"),
+  defaultMessageRequestMode: live("PULL or POP, for groups whose mode was never set"),
+  defaultPopShareQueueNum: live("How many members share a queue where POP is the default; 0 or less: all"),
+  loadBalancePollNameServerInterval: fixed("Milliseconds between looks at the routes that queues are assigned by"),
 
   // Consumer offsets
   flushConsumerOffsetInterval: fixed("Milliseconds between writes of consumer offsets"),

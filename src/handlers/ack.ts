@@ -63,9 +63,8 @@ export function ackRows(parts: AckParts): Row[] {
         if (outcome === "done") writeSuccess(call.out, opaque, serialization);
         else call.out.reply(opaque, serialization, outcome);
       },
-      lane: "notFast",
     },
-    requestRow("BATCH_ACK_MESSAGE", undefined, (call) => ackBatch(parts, call), "notFast"),
+    requestRow("BATCH_ACK_MESSAGE", undefined, (call) => ackBatch(parts, call)),
   ];
 }
 

@@ -12,12 +12,7 @@ import { need, ok, refuse, requestRow } from "./parts.ts";
 
 export function changeInvisibleRows(parts: AckParts): Row[] {
   return [
-    requestRow(
-      "CHANGE_MESSAGE_INVISIBLETIME",
-      ChangeInvisibleTimeRequestHeader,
-      (call) => changeFromWire(parts, call),
-      "notFast",
-    ),
+    requestRow("CHANGE_MESSAGE_INVISIBLETIME", ChangeInvisibleTimeRequestHeader, (call) => changeFromWire(parts, call)),
   ];
 }
 

@@ -8,7 +8,8 @@ import { isReadable } from "../broker/model.ts";
 import type { Held } from "../broker/pop/holds.ts";
 import type { PopResult } from "../broker/pop/popper.ts";
 import type { Pops } from "../broker/pop/pops.ts";
-import type { UnitFilter } from "../filter/tags.ts";
+import { FilterCache, isTagType, type UnitFilter } from "../filter/messageFilter.ts";
+import { ALL_UNITS } from "../filter/tags.ts";
 import { disguise } from "../message/disguise.ts";
 import { Property } from "../message/properties.ts";
 import type { SubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
@@ -21,7 +22,6 @@ import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import { PopRequest, writePopHead } from "../protocol/popCodec.ts";
 import type { MessageStore } from "../store/messageStore.ts";
 import { type BrokerParts, refuse } from "./parts.ts";
-import { PopFilters } from "./popFilter.ts";
 
 export type PopParts = Omit<BrokerParts, "store"> & { readonly store: MessageStore; readonly pops: Pops };
 
@@ -86,7 +86,7 @@ interface Checked {
 
 export class PopService {
   readonly #parts: PopParts;
-  readonly #filters = new PopFilters();
+  readonly #filters = new FilterCache();
 
   constructor(parts: PopParts) {
     this.#parts = parts;
@@ -192,9 +192,25 @@ export class PopService {
       return refuse("SUBSCRIPTION_GROUP_NOT_EXIST", `subscription group [${ask.group}] does not exist, ${FAQ_HINT}`);
     }
     if (!group.consumeEnable) return refuse("NO_PERMISSION", `subscription group no permission, ${ask.group}`);
-    const filter = this.#filters.of(ask.exp, ask.expType);
-    if (filter === undefined) return refuse("SUBSCRIPTION_PARSE_FAILED", "parse the consumer's subscription failed");
+    const filter = filterOf(this.#filters, ask.exp, ask.expType);
+    if ("code" in filter) return filter;
     return { topic, group, filter };
+  }
+}
+
+/** The filter that a pop or a notification brings along; without an expression it takes everything. */
+export function filterOf(
+  filters: FilterCache,
+  expression: string | undefined,
+  type: string | undefined,
+): UnitFilter | Reply {
+  if (expression === undefined || expression === "") return ALL_UNITS;
+  try {
+    return filters.get(expression, type);
+  } catch (error) {
+    const words = "parse the consumer's subscription failed";
+    const remark = isTagType(type) ? words : `${words}: ${(error as Error).message}`;
+    return refuse("SUBSCRIPTION_PARSE_FAILED", remark);
   }
 }
 

@@ -6,7 +6,8 @@ import { Buffer } from "node:buffer";
 import { isReadable } from "../broker/model.ts";
 import type { Held } from "../broker/pop/holds.ts";
 import type { PopGroup } from "../broker/pop/state.ts";
-import { ALL_UNITS, type UnitFilter } from "../filter/tags.ts";
+import { FilterCache, type UnitFilter } from "../filter/messageFilter.ts";
+import { ALL_UNITS } from "../filter/tags.ts";
 import type { TopicConfig } from "../protocol/bodies/topicConfig.ts";
 import type { Call, HotCall, Reply, Row } from "../protocol/dispatch.ts";
 import { popRetryTopic } from "../protocol/extraInfo.ts";
@@ -20,8 +21,7 @@ import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { decodeHeader } from "../protocol/headerCodec.ts";
 import { Selection } from "../store/selection.ts";
 import { ok, refuse, requestRow } from "./parts.ts";
-import type { PopParts } from "./pop.ts";
-import { PopFilters } from "./popFilter.ts";
+import { filterOf, type PopParts } from "./pop.ts";
 
 export function popInfoRows(parts: PopParts): Row[] {
   const notifier = new Notifier(parts);
@@ -164,7 +164,7 @@ export interface NotificationTarget {
 
 export class Notifier {
   readonly #parts: PopParts;
-  readonly #filters = new PopFilters();
+  readonly #filters = new FilterCache();
   readonly #selection = new Selection();
 
   constructor(parts: PopParts) {
@@ -228,10 +228,11 @@ export class Notifier {
     const { config, pops, topics } = this.#parts;
     const topic = checkReadable(this.#parts, ask.topic, ask.group, ask.queueId, target.address);
     if ("code" in topic) return topic;
-    let filter: UnitFilter | undefined = ALL_UNITS;
+    let filter: UnitFilter = ALL_UNITS;
     if (config.useMessageFilterForNotification && ask.expType && ask.exp) {
-      filter = this.#filters.of(ask.exp, ask.expType);
-      if (filter === undefined) return refuse("SUBSCRIPTION_PARSE_FAILED", "parse the consumer's subscription failed");
+      const given = filterOf(this.#filters, ask.exp, ask.expType);
+      if ("code" in given) return given;
+      filter = given;
     }
     const group = pops.groups.make(ask.topic, ask.group);
     const own =

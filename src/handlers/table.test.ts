@@ -52,9 +52,16 @@ describe("the dispatch tables", () => {
     }
   });
 
-  it("keep pull off the fast port, as Apache does", () => {
+  it("keep pull and pop off the fast port, as Apache does", () => {
     const hidden = rowsOfBroker().filter((row) => row.lane === "notFast");
-    expect(hidden.map((row) => row.name).sort()).toEqual(["LITE_PULL_MESSAGE", "PULL_MESSAGE"]);
+    expect(hidden.map((row) => row.name).sort()).toEqual([
+      "LITE_PULL_MESSAGE",
+      "NOTIFICATION",
+      "PEEK_MESSAGE",
+      "POLLING_INFO",
+      "POP_MESSAGE",
+      "PULL_MESSAGE",
+    ]);
   });
 
   it("give every refusal one sentence that says what to do or why", () => {

@@ -181,6 +181,7 @@ describe("rules of the wire", () => {
       "CHANGE_MESSAGE_INVISIBLETIME",
       "QUERY_ASSIGNMENT",
       "SET_MESSAGE_REQUEST_MODE",
+      "RECALL_MESSAGE",
       "AUTH_CREATE_USER",
       "AUTH_LIST_USER",
       "AUTH_LIST_ACL",
