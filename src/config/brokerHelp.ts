@@ -78,7 +78,7 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   transactionOpBatchInterval: live("Milliseconds that a decision waits to be written with others"),
   transactionMetricFlushInterval: fixed("Milliseconds between writes of the counts of undecided messages"),
   // Messages at an exact time
-  timerWheelEnable: fixed("Take messages that ask for an exact time"),
+  timerWheelEnable: fixed("Take messages that ask for an exact time; without it pops are refused, as in Apache"),
   timerPrecisionMs: fixed(
     "Milliseconds of one slot: 1000, 500, 200 or 100; nothing is early, and late by one slot at most",
   ),
@@ -108,7 +108,6 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   maxPopPollingSize: live("Most pops that may wait for messages"),
   popPollingSize: live("Most pops that may wait for one queue of a group"),
   reviveQueueNum: fixed("Queues of the topic in which pops and acknowledgements are noted"),
-  timerWheelEnable: fixed("Without it pops are refused"),
   enableNotifyAfterPopOrderLockRelease: live(
     "Wake pops in order when the invisible time of a queue's messages is over",
   ),

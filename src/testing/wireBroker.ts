@@ -260,8 +260,8 @@ export async function wireBroker(
   await finish(clock, store.start());
   await finish(clock, transactions.start());
   if (timers !== undefined) await finish(clock, timers.load());
-  timers?.start();
   await finish(clock, pops.start());
+  timers?.start();
   parts.holds.start();
   schedule.start();
   const broker: WireBroker = {
