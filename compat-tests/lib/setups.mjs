@@ -9,8 +9,14 @@ const SHORT_DELAYS = ["1s", "2s", "3s", ...Array(14).fill("1s"), "4s"].join(" ")
 /** @type {Record<string, { settings: Record<string, unknown>, layout: "one" | "split", parallel: number, ownServer?: boolean }>} */
 export const SETUPS = {
   // Its scenarios stop the NameServer or the broker and mostly wait for clients to notice.
-  faults: { settings: { messageDelayLevel: SHORT_DELAYS }, layout: "split", parallel: 1, ownServer: true },
+  faults: {
+    settings: { messageDelayLevel: SHORT_DELAYS, enablePropertyFilter: true },
+    layout: "split",
+    parallel: 1,
+    ownServer: true,
+  },
   standard: { settings: { messageDelayLevel: SHORT_DELAYS }, layout: "one", parallel: 8 },
+  filters: { settings: { messageDelayLevel: SHORT_DELAYS, enablePropertyFilter: true }, layout: "one", parallel: 8 },
   strict: {
     settings: { autoCreateTopicEnable: false, autoCreateSubscriptionGroup: false },
     layout: "one",

@@ -35,6 +35,7 @@ public final class Scenarios {
         DelayScenarios.register(all);
         PullScenarios.register(all);
         LitePullScenarios.register(all);
+        SqlScenarios.register(all);
         QueryScenarios.register(all);
         TopicScenarios.register(all);
         RequestScenarios.register(all);
