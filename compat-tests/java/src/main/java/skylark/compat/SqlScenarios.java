@@ -158,6 +158,7 @@ final class SqlScenarios {
         consumer.subscribe(topic, MessageSelector.bySql("n > 10 AND (color = 'red' OR missing IS NOT NULL) OR n IS NULL AND TAGS = 'tag0'"));
         consumer.registerMessageListener(inbox.concurrently());
         consumer.start();
+        ctx.settle(consumer, topic);
         IntPredicate wanted = i -> set(i) && i > 10 && i % 4 == 0 || !set(i) && i % 2 == 0;
         Ctx.awaitExactly(inbox, numbers(0, 20, wanted).size(), Ctx.DELIVERY_MS);
         Check.eq(numbers(0, 20, wanted), inbox.distinctBodies(), "messages that were there before");
@@ -166,10 +167,9 @@ final class SqlScenarios {
         Check.eq(numbers(0, 60, wanted), inbox.distinctBodies(), "messages received");
         int before = inbox.size();
         Thread.sleep(300);
-        long start = System.currentTimeMillis();
         send(producer, topic, 60, 61);
-        Ctx.await(3_000, "the message that the held pull waits for", () -> inbox.size() == before + 1);
-        Check.between(0, 2_000, inbox.timeOf(before) - start, "ms from the send to the listener");
+        // Sooner than the broker's look at held pulls every 5 s.
+        Ctx.await(4_000, "the message that the held pull waits for", () -> inbox.size() == before + 1);
         ctx.fact("subscriptions", Shim.consumers(ctx.admin(), ctx.group("c")).get("subscriptions"));
     }
 
@@ -217,6 +217,7 @@ final class SqlScenarios {
         consumer.subscribe(topic, MessageSelector.bySql("even = 'true'"));
         consumer.registerMessageListener(inbox.concurrently());
         consumer.start();
+        ctx.settle(consumer, topic);
         send(producer, topic, 0, 8);
         Ctx.awaitExactly(inbox, 3, Ctx.DELIVERY_MS);
         consumer.subscribe(topic, MessageSelector.bySql("even = 'false'"));
@@ -307,6 +308,7 @@ final class SqlScenarios {
         consumer.subscribe(topic, MessageSelector.bySql("even = 'true' AND n >= 0"));
         consumer.registerMessageListener(inbox.concurrently());
         consumer.start();
+        ctx.settle(consumer, topic);
         send(producer, topic, 0, 4);
         Ctx.awaitExactly(inbox, 2, Ctx.DELIVERY_MS);
         ctx.fault("restart-broker");
