@@ -44,10 +44,16 @@ export interface Chain {
   readonly members: number[];
 }
 
+/** A half message that waits, or was given up; `members` are the queue offsets that its decision settles. */
+export interface OpenHalf {
+  readonly state: "open";
+  readonly members: number[];
+  readonly chain: Chain | undefined;
+}
+
 /** What is known of a half message that somebody wants to end. */
 export type HalfState =
-  /** It waits; `members` are the queue offsets that its decision settles. */
-  | { state: "open"; members: number[]; chain: Chain | undefined }
+  | OpenHalf
   /** It was committed, or rolled back, or its decision is under way. */
   | { state: "decided" }
   /** It was rolled back long ago: nothing but its absence tells. */
@@ -65,6 +71,8 @@ export class Transactions {
   readonly #offsets: Offsets;
   readonly #log: Logger;
   readonly #chains = new Map<number, Chain>();
+  /** Origins of transactions whose commit is under way on the ordinary path. */
+  readonly #ending = new Set<number>();
   #ready = false;
   /** Commits appended and not yet answered. */
   #inFlight = 0;
@@ -135,15 +143,29 @@ export class Transactions {
     this.#reopen(halfOffset);
   }
 
-  /** Appends a committed message by `put` and settles all lives of the transaction. */
-  async commit(half: HalfState & { state: "open" }, put: () => Promise<AppendResult>): Promise<AppendResult> {
-    const { members, chain } = half;
+  /**
+   * Appends a committed message by `put` and settles all lives of the transaction. Undefined, and nothing done, when it was
+   * ended since {@link stateOf} was asked.
+   */
+  async commit(
+    half: StoredMessage,
+    known: OpenHalf,
+    put: () => Promise<AppendResult>,
+  ): Promise<AppendResult | undefined> {
+    const open = this.#stillOpen(half, known);
+    if (open === undefined) return undefined;
+    const { members, chain } = open;
+    const origin = originOf(half);
     this.#begin();
-    this.#settle(half);
+    this.#settle(open);
+    this.#ending.add(origin);
     const result = await put();
+    this.#ending.delete(origin);
     this.#inFlight--;
     if (isStored(result)) {
       for (const offset of members) this.ops.add(offset);
+      const topic = destinationOf(half)?.topic;
+      if (topic !== undefined && members.length > 0) this.metrics.add(topic, -1);
     } else {
       // Only its newest life waits again; the earlier ones were passed on.
       if (members.length > 0) this.#reopen(members[members.length - 1]);
@@ -152,17 +174,31 @@ export class Transactions {
     return result;
   }
 
-  /** Resolves when the rollback is stored. When it is refused it stays decided, and is written again until it is taken. */
-  rollBack(half: HalfState & { state: "open" }): Promise<AppendResult> | undefined {
-    this.#settle(half);
-    return half.members.length === 0 ? undefined : this.ops.addNow(half.members);
+  /**
+   * Resolves when the rollback is stored. When it is refused it stays decided, and is written again until it is taken.
+   * Undefined when there is nothing to do.
+   */
+  async rollBack(half: StoredMessage, known: OpenHalf): Promise<AppendResult | undefined> {
+    const open = this.#stillOpen(half, known);
+    if (open === undefined || open.members.length === 0) return undefined;
+    this.#settle(open);
+    const topic = destinationOf(half)?.topic;
+    if (topic !== undefined) this.metrics.add(topic, -1);
+    return this.ops.addNow(open.members);
+  }
+
+  /** What is known now, after waiting for more than the memory tells. */
+  #stillOpen(half: StoredMessage, known: OpenHalf): OpenHalf | undefined {
+    if (this.#ending.has(originOf(half))) return undefined;
+    const now = this.#stateNow(half) ?? known;
+    return now.state === "open" ? now : undefined;
   }
 
   #begin(): void {
     if (this.#inFlight++ === 0) this.#inFlightFrom = this.#store.maxLogOffset();
   }
 
-  #settle({ members, chain }: HalfState & { state: "open" }): void {
+  #settle({ members, chain }: OpenHalf): void {
     for (const offset of members) this.decided.add(offset);
     if (chain !== undefined) this.#chains.delete(chain.origin);
   }

@@ -189,6 +189,21 @@ describe("a commit", () => {
     expect(broker.transactions.metrics.count("T")).toBe(0);
   });
 
+  it("counts once on the ordinary path, too, when it is told twice in one breath", async () => {
+    const [late, large] = [await producer.half("late"), await producer.half("L".repeat(100_000))];
+    producer.endOneway(large, COMMIT);
+    producer.endOneway(large, COMMIT);
+    await broker.clock.advance(7000);
+    await round();
+    const [check] = producer.checks();
+    producer.endOneway(late, COMMIT);
+    producer.endOneway(halfOf(check), COMMIT, { fromTransactionCheck: "true" });
+    producer.endOneway(late, ROLLBACK);
+    await broker.clock.settle();
+    expect((await committedBodies()).map((body) => body.length)).toEqual([100_000, 4]);
+    expect(broker.transactions.metrics.count("T")).toBe(0);
+  });
+
   it("of another message with the same key is another commit", async () => {
     const first = await producer.half("first", { UNIQ_KEY: "SAME" });
     const second = await producer.half("second", { UNIQ_KEY: "SAME" });

@@ -12,7 +12,7 @@ import { committed, destinationOf, immunityMsOf } from "../broker/halfMessages.t
 import { TRANS_HALF_TOPIC } from "../broker/names.ts";
 import type { TimerRefusal } from "../broker/timer/timerTransform.ts";
 import { isStored } from "../broker/transactionOps.ts";
-import type { HalfState, Transactions } from "../broker/transactions.ts";
+import type { HalfState, OpenHalf, Transactions } from "../broker/transactions.ts";
 import { MessageDraft } from "../message/draft.ts";
 import { HalfRecord } from "../message/halfRecord.ts";
 import { Property } from "../message/properties.ts";
@@ -255,25 +255,20 @@ function check(parts: EndParts, half: StoredMessage | undefined, ending: Ending)
 }
 
 async function rollBack({ transactions, config }: EndParts, half: StoredMessage, state: HalfState): Promise<Reply> {
-  if (state.state !== "open") return ok();
-  const result = transactions.rollBack(state);
-  const topic = destinationOf(half)?.topic;
-  if (topic !== undefined && state.members.length > 0) transactions.metrics.add(topic, -1);
-  return result === undefined ? ok() : outcome(await result, config.maxMessageSize);
+  const result = state.state === "open" ? await transactions.rollBack(half, state) : undefined;
+  return result === undefined ? ok() : outcome(result, config.maxMessageSize);
 }
 
-async function commit(parts: EndParts, half: StoredMessage, state: HalfState & { state: "open" }): Promise<Reply> {
+async function commit(parts: EndParts, half: StoredMessage, state: OpenHalf): Promise<Reply> {
   const { store, schedule, timers, transactions, config } = parts;
   const { topic, queueId } = destinationOf(half) as { topic: string; queueId: number };
-  const waited = state.members.length > 0;
-  const result = await transactions.commit(state, () => {
+  const result = await transactions.commit(half, state, () => {
     const message = committed(half, topic, queueId);
     schedule.levels.defer(message);
     const refused = timers.defer(message);
     return refused === undefined ? store.put(message) : Promise.resolve(notDeferred(refused));
   });
-  if (isStored(result) && waited) transactions.metrics.add(topic, -1);
-  return outcome(result, config.maxMessageSize);
+  return result === undefined ? ok() : outcome(result, config.maxMessageSize);
 }
 
 /** A message that asks for an exact time which it cannot have (any more): it stays half, and its producer is asked again. */
