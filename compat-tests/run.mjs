@@ -20,7 +20,7 @@ import { listScenarios, runClient } from "./lib/session.mjs";
 import { SETUPS } from "./lib/setups.mjs";
 import { Slots } from "./lib/slots.mjs";
 import { Station } from "./lib/station.mjs";
-import { cellOf, secondTry } from "./lib/verdict.mjs";
+import { cellOf, reasonFor, secondTry } from "./lib/verdict.mjs";
 
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000);
 
@@ -109,7 +109,10 @@ function planSuites() {
     const stations = {};
     for (const client of clients) {
       const names = scenarioNames.filter(
-        (name) => SCENARIOS[name].setup === setupName && client.offered.includes(name),
+        (name) =>
+          SCENARIOS[name].setup === setupName &&
+          client.offered.includes(name) &&
+          !reasonFor(SCENARIOS[name].without, client.id),
       );
       if (names.length === 0) continue;
       // By turns, so that both servers are measured under the same load.

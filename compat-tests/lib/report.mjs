@@ -2,6 +2,7 @@
 
 import { judge } from "./findings.mjs";
 import { SCENARIOS } from "./scenarios.mjs";
+import { reasonFor } from "./verdict.mjs";
 
 const MARK = { passed: "ok", flaky: "ok (2nd)", failed: "FAIL", skipped: "skip" };
 
@@ -179,6 +180,12 @@ export class Report {
       );
     }
     for (const one of differences.filter(({ judged }) => judged)) lines.push(`Differs on purpose: ${line(one)}`);
+    for (const client of this.clients) {
+      for (const scenario of this.rows) {
+        const why = reasonFor(SCENARIOS[scenario].without, client);
+        if (why !== undefined) lines.push(`Not run: ${scenario} (${client}): ${why}`);
+      }
+    }
     return lines;
   }
 

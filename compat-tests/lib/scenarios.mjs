@@ -4,8 +4,16 @@
 // `wavers` is for what was seen to fail against Apache too and cannot be mended in the scenario: what was seen, where, and why, for all
 // clients or by the beginning of their ids. It earns a second try (see verdict.mjs). "Measures time" is no reason: measure what the broker did
 // (store timestamps), and settle a consumer before anything is expected of it.
+//
+// `without` is for a client that cannot pass, against Apache either, through a bug of its own: why, by the beginning of its id. It is not run
+// there, and the README says so.
 
-/** @type {Record<string, { about: string, setup: string, short?: boolean, slow?: boolean, wavers?: string | Record<string, string> }>} */
+const REQUEST_5_3_2 = {
+  "java-5.3.2":
+    "its request() ends when the send succeeds, without the answer: the send's callback lets the waiting caller go",
+};
+
+/** @type {Record<string, { about: string, setup: string, short?: boolean, slow?: boolean, wavers?: string | Record<string, string>, without?: Record<string, string> }>} */
 export const SCENARIOS = {
   "send-sync": { about: "sync send: every field of the result, dense offsets", setup: "standard", short: true },
   "send-async": { about: "200 asynchronous sends, each called back once", setup: "standard" },
@@ -81,10 +89,19 @@ export const SCENARIOS = {
   "topic-auto-create": { about: "the first send creates the topic", setup: "standard" },
   "topic-change-queues": { about: "more queues while clients run", setup: "standard" },
   "topic-delete": { about: "a deleted topic is gone, a new one starts at 0", setup: "standard" },
-  "request-reply": { about: "request-reply: answers, properties, stored replies", setup: "standard", short: true },
+  "request-reply": {
+    about: "request-reply: answers, properties, stored replies",
+    setup: "standard",
+    short: true,
+    without: REQUEST_5_3_2,
+  },
   "request-async": { about: "60 requests with callbacks, to queues and by selector", setup: "standard" },
-  "request-refused": { about: "nobody answers, the asker left, a reply names nobody", setup: "standard" },
-  "request-unstored": { about: "storeReplyMessageEnable=false", setup: "contrary" },
+  "request-refused": {
+    about: "nobody answers, the asker left, a reply names nobody",
+    setup: "standard",
+    without: REQUEST_5_3_2,
+  },
+  "request-unstored": { about: "storeReplyMessageEnable=false", setup: "contrary", without: REQUEST_5_3_2 },
   "running-info": { about: "a consumer's state through the broker, with and without stacks", setup: "standard" },
   "consume-directly": { about: "one message consumed by order: every verdict", setup: "standard" },
   "consume-directly-slow": { about: "the broker waits 10 s for such a consumption", setup: "standard" },

@@ -4,10 +4,15 @@
 // passes. A failure against Skylark gets that second try only where the scenario is known to waver against Apache: it has a `wavers` reason, or
 // it failed against Apache with the same client in the same run. Every other failure against Skylark stands.
 
-/** Why a scenario may be tried again, by the row's `wavers`: a reason for all clients, or reasons by the beginning of the client's id. */
-export function waversReason(wavers, client) {
-  if (wavers === undefined || typeof wavers === "string") return wavers;
-  return Object.entries(wavers).find(([prefix]) => client.startsWith(prefix))?.[1];
+/**
+ * What a row says for a client in its `wavers` or `without`.
+ * @param {string | Record<string, string> | undefined} reasons one for all clients, or by the beginning of the client's id.
+ * @param {string} client
+ * @returns {string | undefined}
+ */
+export function reasonFor(reasons, client) {
+  if (reasons === undefined || typeof reasons === "string") return reasons;
+  return Object.entries(reasons).find(([prefix]) => client.startsWith(prefix))?.[1];
 }
 
 /**
@@ -15,7 +20,7 @@ export function waversReason(wavers, client) {
  * @returns {string | undefined} why the failed scenario is run once more; undefined: its failure stands.
  */
 export function secondTry({ server, client, wavers, failedAgainstApache }) {
-  const reason = waversReason(wavers, client);
+  const reason = reasonFor(wavers, client);
   if (reason !== undefined) return reason;
   if (server === "apache") return "it failed against the oracle itself";
   return failedAgainstApache ? "it failed against Apache in the same run" : undefined;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cellOf, secondTry, waversReason } from "./verdict.mjs";
+import { cellOf, reasonFor, secondTry } from "./verdict.mjs";
 
 const good = { ok: true, detail: "", ms: 5, facts: { code: "0" } };
 const bad = { ok: false, detail: "wanted 1, got 2", ms: 7, facts: { code: "1" } };
@@ -23,7 +23,7 @@ describe("second tries", () => {
     const wavers = { "java-5": "the client's race, seen against Apache" };
     expect(secondTry({ ...failure, wavers })).toBe(wavers["java-5"]);
     expect(secondTry({ ...failure, wavers, client: "java-4.9.8" })).toBeUndefined();
-    expect(waversReason("all of them", "go-2.1.2")).toBe("all of them");
+    expect(reasonFor("all of them", "go-2.1.2")).toBe("all of them");
   });
 });
 

@@ -75,9 +75,9 @@ final class GroupScenarios {
         Shim.groupWith(ctx.admin(), ctx.brokerAddr(), group, "notifyConsumerIdsChangedEnable");
         DefaultMQPushConsumer first = OperatorScenarios.started(ctx, group, topic, new Inbox());
         Ctx.await(30_000, "all queues for the first", () -> Ctx.held(first, topic) == 4);
-        // Just after a rebalance of the first, so that its next one is far away.
+        // Just after a rebalance of the first, so that its next one is far away. It does not balance twice within a second.
         first.getDefaultMQPushConsumerImpl().getmQClientFactory().rebalanceImmediately();
-        Thread.sleep(500);
+        Thread.sleep(1_500);
         DefaultMQPushConsumer second = ctx.push(group);
         second.subscribe(topic, "*");
         second.registerMessageListener(new Inbox().concurrently());
