@@ -4,6 +4,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { grpcFiles } from "./generate/grpc.mjs";
 import { optionFiles } from "./generate/options.mjs";
 import { wireFiles } from "./generate/wire.mjs";
 
@@ -22,6 +23,7 @@ function readIfThere(path) {
 const files = {
   ...wireFiles(readJson("proto/remoting.json")),
   ...optionFiles(readJson("proto/options.json")),
+  ...grpcFiles(),
 };
 const checkOnly = process.argv.includes("--check");
 for (const [name, text] of Object.entries(files)) {

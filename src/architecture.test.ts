@@ -7,6 +7,7 @@ import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 import { BROKER_HELP } from "./config/brokerHelp.ts";
 import { NAMESRV_HELP } from "./config/namesrvHelp.ts";
+import { PROXY_HELP } from "./config/proxyHelp.ts";
 
 const SRC = import.meta.dirname;
 
@@ -23,6 +24,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   namesrv: ["base", "protocol", "config", "store"],
   broker: ["base", "message", "filter", "protocol", "config", "metrics", "store"],
   handlers: ["base", "message", "filter", "protocol", "config", "metrics", "store", "broker"],
+  grpc: ["base", "message", "filter", "protocol", "config", "metrics", "store", "broker", "handlers"],
   server: [
     "base",
     "message",
@@ -35,6 +37,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "namesrv",
     "broker",
     "handlers",
+    "grpc",
   ],
   testing: [
     "base",
@@ -48,6 +51,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "namesrv",
     "broker",
     "handlers",
+    "grpc",
   ],
 };
 /** The two entries wire everything. */
@@ -73,9 +77,9 @@ const PORTS: { name: string; pattern: RegExp; allowed: (file: string) => boolean
     allowed: (file) => file === "base/random.ts",
   },
   {
-    name: "Net: sockets only in remoting",
+    name: "Net: sockets only in remoting and grpc",
     pattern: /from "node:(net|tls|http|https|http2|dgram)"/,
-    allowed: (file) => file.startsWith("remoting/"),
+    allowed: (file) => file.startsWith("remoting/") || file.startsWith("grpc/"),
   },
 ];
 
@@ -175,11 +179,15 @@ describe("architecture", () => {
 
   it("lists an option as acting only where code reads it", () => {
     const readers = product
-      .filter((file) => !/^config\/(brokerHelp|namesrvHelp|generated)/.test(file))
+      .filter((file) => !/^config\/(brokerHelp|namesrvHelp|proxyHelp|generated)/.test(file))
       .map(code)
       .join("\n");
     const unread = (help: object) => Object.keys(help).filter((key) => !new RegExp(`\\b${key}\\b`).test(readers));
-    expect({ broker: unread(BROKER_HELP), namesrv: unread(NAMESRV_HELP) }).toEqual({ broker: [], namesrv: [] });
+    expect({
+      broker: unread(BROKER_HELP),
+      namesrv: unread(NAMESRV_HELP),
+      proxy: unread(PROXY_HELP),
+    }).toEqual({ broker: [], namesrv: [], proxy: [] });
   });
 
   it("imports nothing that nobody imports: every product file is reached from an entry", () => {

@@ -12,8 +12,11 @@ import {
   effectiveConfig,
   loadBrokerConfig,
   loadNamesrvConfig,
+  loadProxyConfig,
   type NamesrvConfig,
+  type ProxyConfig,
   parseProperties,
+  parseProxyJson,
 } from "./config/index.ts";
 import { startBrokerServer } from "./server/brokerServer.ts";
 import { startClusterServers } from "./server/cluster.ts";
@@ -31,6 +34,8 @@ interface StartFlags {
   namesrvPort?: string;
   listenPort?: string;
   grpcPort?: string;
+  proxyConfigPath?: string;
+  enableProxy?: boolean;
   configFile?: string;
   namesrvAddr?: string;
   bind?: string;
@@ -45,7 +50,9 @@ interface Closable {
 export async function main(program: "skylark" | "mqnamesrv" | "mqbroker", args: string[]): Promise<void> {
   const command = program === "skylark" ? skylark() : program === "mqnamesrv" ? mqnamesrv() : mqbroker();
   try {
-    await command.parseAsync(args, { from: "user" });
+    // Apache's option has a name of two letters behind one dash.
+    const named = args.map((arg) => (arg === "-pc" ? "--proxyConfigPath" : arg));
+    await command.parseAsync(named, { from: "user" });
   } catch (error) {
     const problems = error instanceof ConfigError ? error.problems : [(error as Error).message];
     for (const problem of problems) process.stderr.write(`${program}: ${problem}\n`);
@@ -61,7 +68,8 @@ function skylark(): Command {
     .option("--store <dir>", "directory of the store (default ./data)")
     .option("--namesrv-port <port>", "port of the NameServer (default 9876)")
     .option("--listen-port <port>", "port of the broker (default 10911)")
-    .option("--grpc-port <port>", "port of the 5.x gRPC protocol (not part of this version yet)")
+    .option("--grpc-port <port>", "port of the 5.x gRPC protocol (default 8081)")
+    .option("--proxyConfigPath <file>", "rmq-proxy.json, options of the gRPC protocol; flags win over it (also -pc)")
     .option("-c, --configFile <file>", "broker.conf, Java properties; flags win over it")
     .option("-n, --namesrvAddr <addresses>", "register with these NameServers instead of starting one")
     .option("--bind <address>", "address to listen on (default 127.0.0.1)")
@@ -87,6 +95,8 @@ function mqbroker(): Command {
     .option("-p, --printConfigItem", "Print all config items")
     .option("-m, --printImportantConfig", "Print important config items")
     .option("--bind <address>", "address to listen on (default 0.0.0.0)")
+    .option("--enable-proxy", "serve the 5.x gRPC protocol, too")
+    .option("--proxyConfigPath <file>", "rmq-proxy.json, options of the gRPC protocol (also -pc)")
     .action((flags: StartFlags) => broker(flags));
 }
 
@@ -94,7 +104,6 @@ async function start(flags: StartFlags): Promise<void> {
   const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
   const file = readConfig(flags.configFile);
   const bind = flags.bind ?? file.get("bindAddress") ?? "127.0.0.1";
-  if (flags.grpcPort !== undefined) log.warn("--grpc-port has no effect: this version has no gRPC protocol yet");
   const entries = new Map([["brokerName", "broker-a"], ["storePathRootDir", "./data"], ...file]);
   if (flags.store !== undefined) entries.set("storePathRootDir", flags.store);
   if (flags.listenPort !== undefined) entries.set("listenPort", flags.listenPort);
@@ -105,7 +114,8 @@ async function start(flags: StartFlags): Promise<void> {
     ["kvConfigPath", join(config.storePathRootDir, "namesrv", "kvConfig.json")],
   ]);
   if (flags.printConfigItem) return print(config);
-  if (flags.namesrvAddr !== undefined) return runBroker(config, bind, flags.configFile, log);
+  const grpc = proxyConfig(flags, bind, log);
+  if (flags.namesrvAddr !== undefined) return runBroker(config, grpc, bind, flags.configFile, log);
 
   const fixed = config.given.has("brokerIP1");
   log.info(
@@ -117,12 +127,14 @@ async function start(flags: StartFlags): Promise<void> {
   const cluster = await startClusterServers(systemRuntime(log), {
     namesrv,
     broker: config,
+    grpc,
     bind,
     brokerConfigFile: flags.configFile,
     onFatal: (error) => dieSoon(error, log),
     onNamesrv: (running) => sayNamesrv(running.address),
   });
   stopOnSignal(cluster, log);
+  sayGrpc(bind, cluster.broker.grpcPort);
   sayBroker(config, cluster.broker.address);
 }
 
@@ -146,11 +158,13 @@ async function broker(flags: StartFlags): Promise<void> {
   if (addresses !== undefined) entries.set("namesrvAddr", addresses);
   const config = brokerConfig(entries, bind, log);
   if (flags.printConfigItem || flags.printImportantConfig) return print(config);
-  await runBroker(config, bind, flags.configFile, log);
+  const grpc = flags.enableProxy ? proxyConfig(flags, bind, log) : undefined;
+  await runBroker(config, grpc, bind, flags.configFile, log);
 }
 
 async function runBroker(
   config: BrokerConfig,
+  grpc: ProxyConfig | undefined,
   bind: string,
   configFile: string | undefined,
   log: Logger,
@@ -163,12 +177,23 @@ async function runBroker(
   log.info(`clients are told the address ${config.brokerIP1}:${config.listenPort} (${how})`);
   const running = await startBrokerServer(systemRuntime(log), {
     config,
+    grpc,
     bind,
     configFile,
     onFatal: (error) => dieSoon(error, log),
   });
   stopOnSignal(running, log);
+  sayGrpc(bind, running.grpcPort);
   sayBroker(config, running.address);
+}
+
+function proxyConfig(flags: StartFlags, bind: string, log: Logger): ProxyConfig {
+  const file = flags.proxyConfigPath === undefined ? undefined : readText(flags.proxyConfigPath);
+  const entries = file === undefined ? new Map<string, string>() : parseProxyJson(file);
+  if (flags.grpcPort !== undefined) entries.set("grpcServerPort", flags.grpcPort);
+  const { config, warnings } = loadProxyConfig(entries, thisMachine(bind));
+  for (const warning of warnings) log.warn(warning);
+  return config;
 }
 
 function brokerConfig(entries: Map<string, string>, bind: string, log: Logger): BrokerConfig {
@@ -178,10 +203,13 @@ function brokerConfig(entries: Map<string, string>, bind: string, log: Logger): 
 }
 
 function readConfig(file: string | undefined): Map<string, string> {
-  if (file === undefined) return new Map();
+  return file === undefined ? new Map() : parseProperties(readText(file));
+}
+
+function readText(file: string): string {
   const full = resolve(file);
   if (!existsSync(full)) throw new Error(`the configuration file ${full} does not exist`);
-  return parseProperties(readFileSync(full, "utf8"));
+  return readFileSync(full, "utf8");
 }
 
 function print(config: BrokerConfig | NamesrvConfig): void {
@@ -191,6 +219,11 @@ function print(config: BrokerConfig | NamesrvConfig): void {
 /** Scripts wait for these lines; they are Apache's to the letter (NamesrvStartup, BrokerStartup). */
 function sayNamesrv(address: string): void {
   process.stdout.write(`The Name Server boot success. serializeType=JSON, address ${address}\n`);
+}
+
+/** ProxyStartup's words. */
+function sayGrpc(bind: string, port: number | undefined): void {
+  if (port !== undefined) process.stdout.write(`rocketmq-proxy startup successfully, address ${bind}:${port}\n`);
 }
 
 function sayBroker(config: BrokerConfig, address: string): void {

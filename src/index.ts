@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Logger, silentLogger } from "./base/log.ts";
-import { loadBrokerConfig, loadNamesrvConfig } from "./config/index.ts";
+import { loadBrokerConfig, loadNamesrvConfig, loadProxyConfig } from "./config/index.ts";
 import { startBrokerServer } from "./server/brokerServer.ts";
 import { startClusterServers } from "./server/cluster.ts";
 import { thisMachine } from "./server/machine.ts";
@@ -41,8 +41,12 @@ export interface BrokerOptions extends CommonOptions {
 export interface ClusterOptions extends CommonOptions {
   namesrvPort?: number;
   brokerPort?: number;
+  /** Port of the gRPC protocol for 5.x clients; 0: any free port (default). */
+  grpcPort?: number;
   store?: string;
   config?: Record<string, string>;
+  /** More of Apache's rmq-proxy.json keys. */
+  proxyConfig?: Record<string, string>;
 }
 
 export interface Running {
@@ -54,6 +58,8 @@ export interface Running {
 export interface RunningCluster {
   namesrvAddr: string;
   brokerAddr: string;
+  /** `host:port` that 5.x clients take as their endpoints. */
+  grpcAddr: string;
   close(): Promise<void>;
 }
 
@@ -90,10 +96,16 @@ export function startCluster(options: ClusterOptions = {}): Promise<RunningClust
       machine,
     ).config;
     const broker = loadBrokerConfig(brokerEntries(dir, options.brokerPort ?? 0, options.config), machine).config;
-    const cluster = await startClusterServers(systemRuntime(options.log ?? silentLogger()), { namesrv, broker, bind });
+    const grpc = loadProxyConfig(
+      new Map(Object.entries({ grpcServerPort: String(options.grpcPort ?? 0), ...options.proxyConfig })),
+      machine,
+    ).config;
+    const runtime = systemRuntime(options.log ?? silentLogger());
+    const cluster = await startClusterServers(runtime, { namesrv, broker, grpc, bind });
     return {
       namesrvAddr: cluster.namesrv.address,
       brokerAddr: cluster.broker.address,
+      grpcAddr: cluster.broker.address.replace(/\d+$/, String(cluster.broker.grpcPort)),
       close: () => cluster.close(),
     };
   });

@@ -1,4 +1,4 @@
-// proto/options.json -> src/config/generated: every option of Apache's broker and NameServer as a typed field and a table row.
+// proto/options.json -> src/config/generated: every option of Apache's broker, NameServer and proxy as a typed field and a table row.
 
 import { head } from "./text.mjs";
 
@@ -21,9 +21,25 @@ const TABLES = [
     role: "NameServer",
     classes: ["NettyClientConfig", "NamesrvConfig", "NettyServerConfig"],
   },
+  {
+    file: "proxyOptions.ts",
+    type: "ProxyOptions",
+    table: "PROXY_OPTIONS",
+    role: "proxy",
+    classes: ["ProxyConfig"],
+    // What Apache computes from other options and keeps beside them.
+    without: ["delayLevelTable"],
+  },
 ];
 
-const OPTION_TYPE = { String: "string", int: "int", long: "long", boolean: "boolean", double: "double" };
+const OPTION_TYPE = {
+  String: "string",
+  int: "int",
+  Integer: "int",
+  long: "long",
+  boolean: "boolean",
+  double: "double",
+};
 const TYPESCRIPT_TYPE = { int: "number", long: "number", double: "number", boolean: "boolean" };
 
 /** @param {object} options the content of proto/options.json. @returns {Record<string, string>} path -> source text. */
@@ -34,11 +50,14 @@ export function optionFiles(options) {
   );
 }
 
-function optionFile(release, byClass, { type, table, role, classes }) {
+function optionFile(release, byClass, { type, table, role, classes, without = [] }) {
   const merged = new Map(
     classes.flatMap((apache) => byClass.get(apache).map((option) => [option.key, { ...option, apache }])),
   );
-  const options = [...merged.values()].sort((a, b) => (a.key < b.key ? -1 : 1)).map(typed);
+  const options = [...merged.values()]
+    .filter((option) => !without.includes(option.key))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    .map(typed);
   return (
     head(SOURCE, `Every option of an Apache RocketMQ ${release} ${role}, sorted by key as Apache prints them.`) +
     'import type { ApacheOption } from "../option.ts";\n\n' +

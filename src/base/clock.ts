@@ -52,3 +52,8 @@ export function localTimestamp(timeMs: number): string {
 export function localHour(timeMs: number): number {
   return new Date(timeMs).getHours();
 }
+
+/** `yyyy-MM-ddTHH:mm:ss.SSSZ`. */
+export function isoTime(timeMs: number): string {
+  return new Date(timeMs).toISOString();
+}

@@ -67,3 +67,14 @@ export const POP_UNMATCHED_ACKS_MAX = 100_000;
 export const POP_QUEUE_ID_MAX = 65_535;
 /** Topics whose routes are remembered for assigning queues. */
 export const TOPIC_ROUTES_MAX = 20_000;
+
+/** gRPC: bytes that one call's client may send before they are read. */
+export const GRPC_STREAM_WINDOW_BYTES = 1 * MIB;
+/** gRPC: bytes of requests that are not complete, over all clients (one request may have grpcMaxInboundMessageSize). */
+export const GRPC_INBOUND_BYTES_MAX = 512 * MIB;
+/** gRPC: open connections; above it new ones are closed at once. */
+export const GRPC_CONNECTIONS_MAX = 20_000;
+/** gRPC: clients whose settings are kept; above it a new client is refused. */
+export const GRPC_CLIENTS_MAX = 20_000;
+/** gRPC: half messages whose places are remembered for EndTransaction; above it the oldest waits for its check. */
+export const GRPC_TRANSACTIONS_MAX = 200_000;

@@ -11,6 +11,7 @@ export type { Configuration, Loaded, Provenance, Updated } from "./config.ts";
 export { effectiveConfig } from "./effective.ts";
 export type { BrokerOptions } from "./generated/brokerOptions.ts";
 export type { NamesrvOptions } from "./generated/namesrvOptions.ts";
+export type { ProxyOptions } from "./generated/proxyOptions.ts";
 export { LOOPBACK_MACHINE, type Machine } from "./machine.ts";
 export {
   forbiddenNamesrvKeys,
@@ -22,4 +23,5 @@ export {
 export { nearestKey } from "./nearest.ts";
 export { ConfigError, type Option, type OptionType } from "./option.ts";
 export { formatProperties, parseProperties } from "./properties.ts";
+export { loadProxyConfig, PROXY_TABLE, type ProxyConfig, parseProxyJson } from "./proxy.ts";
 export type { OptionTable } from "./table.ts";

@@ -50,7 +50,7 @@ export function endTransactionRows(parts: EndParts): Row[] {
 }
 
 /** What an ordinary path must remember of a request, whose frame is gone when it goes on. */
-interface Ending {
+export interface Ending {
   group: string;
   halfOffset: number;
   logOffset: number;
@@ -104,7 +104,7 @@ class Ender {
     const request = this.#request;
     request.read(call.view);
     if (this.#parts.config.brokerRole === "SLAVE") {
-      this.#reply(call, refuse("SLAVE_NOT_AVAILABLE", "this broker is a slave: only its master ends transactions"));
+      this.#reply(call, slave());
       return;
     }
     if (request.decision === DECISION_UNKNOWN) {
@@ -211,6 +211,18 @@ class Ender {
   #reply(call: HotCall, reply: Reply): void {
     if ((call.view.flag & FLAG_ONEWAY) === 0) call.out.reply(call.view.opaque, call.view.serialization, reply);
   }
+}
+
+/** Ends a transaction for a verdict that is no frame: the only path of gRPC. */
+export async function endTransaction(parts: EndParts, ending: Ending): Promise<Reply> {
+  if (parts.config.brokerRole === "SLAVE") return slave();
+  if (ending.decision !== DECISION_UNKNOWN) return endSlowly(parts, ending);
+  parts.log.warn({ ...ending }, "the producer does not know yet how a transaction ends");
+  return ok();
+}
+
+function slave(): Reply {
+  return refuse("SLAVE_NOT_AVAILABLE", "this broker is a slave: only its master ends transactions");
 }
 
 async function endSlowly(parts: EndParts, ending: Ending): Promise<Reply> {

@@ -23,13 +23,14 @@ import { TopicRoutes } from "../broker/topicRoutes.ts";
 import { Topics } from "../broker/topics.ts";
 import { TransactionChecks } from "../broker/transactionChecks.ts";
 import { Transactions } from "../broker/transactions.ts";
-import type { BrokerConfig } from "../config/index.ts";
+import type { BrokerConfig, ProxyConfig } from "../config/index.ts";
 import { brokerRows } from "../handlers/table.ts";
 import { UNSUPPORTED } from "../handlers/unsupported.ts";
 import { RemotingClient } from "../remoting/client.ts";
 import { RemotingServer } from "../remoting/server.ts";
 import { MessageStore } from "../store/messageStore.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
+import { type RunningGrpc, startGrpcServer } from "./grpcServer.ts";
 import { memoryBytes } from "./machine.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -41,6 +42,8 @@ export interface BrokerServerOptions {
   bind: string;
   /** Where `mqadmin updateBrokerConfig` is kept; without it changes last until the stop. */
   configFile?: string | undefined;
+  /** Serves 5.x clients, too, as this says; without it only remoting is spoken. */
+  grpc?: ProxyConfig | undefined;
   /** The store failed for good and is read-only. */
   onFatal?: (error: Error) => void;
 }
@@ -49,6 +52,8 @@ export interface RunningBroker {
   /** `host:port` that clients are told, unless the NameServer tells each its own. */
   address: string;
   port: number;
+  /** Port of the gRPC protocol, where that is served. */
+  grpcPort: number | undefined;
   close(): Promise<void>;
 }
 
@@ -169,6 +174,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   const rows = brokerRows(parts);
   const server = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED, config });
   const fast = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED, config, fast: true });
+  let grpc: RunningGrpc | undefined;
   await store.start();
   try {
     await transactions.start();
@@ -176,8 +182,9 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     await pops.start();
     config.listenPort = await server.listen(bind, config.listenPort);
     if (config.listenPort > FAST_PORT_OFFSET) await listenFast(fast, bind, config.listenPort - FAST_PORT_OFFSET, log);
+    if (options.grpc !== undefined) grpc = await startGrpcServer(parts, rows, options.grpc, disk, bind);
   } catch (error) {
-    await server.close();
+    await Promise.all([server.close(), fast.close()]);
     await store.close();
     throw error;
   }
@@ -198,6 +205,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   return {
     address: advertised(),
     port: config.listenPort,
+    grpcPort: grpc?.port,
     async close() {
       server.stopAccepting();
       fast.stopAccepting();
@@ -211,7 +219,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
       clients.stop();
       rates.stop();
       counters.stop();
-      await Promise.all([server.close(), fast.close()]);
+      await Promise.all([server.close(), fast.close(), grpc?.close()]);
       client.close();
       await transactions.stop();
       await offsets.stop();

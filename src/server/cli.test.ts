@@ -108,10 +108,13 @@ describe("skylark start", () => {
         `${namesrv}`,
         "--listen-port",
         `${broker}`,
+        "--grpc-port",
+        `${broker + 2}`,
       ]);
       await program.says(BROKER_READY);
       expect(program.stdout.trimEnd().split("\n")).toEqual([
         `The Name Server boot success. serializeType=JSON, address 127.0.0.1:${namesrv}`,
+        `rocketmq-proxy startup successfully, address 127.0.0.1:${broker + 2}`,
         `The broker[broker-a, 127.0.0.1:${broker}] boot success. serializeType=JSON and name server is 127.0.0.1:${namesrv}`,
       ]);
       expect(program.stderr).toContain("clients are told the address by which they reached the NameServer");
@@ -120,7 +123,7 @@ describe("skylark start", () => {
       program.kill(signal);
       expect(await program.exit).toBe(0);
       expect(existsSync(join(store, "abort"))).toBe(false);
-      expect(program.stdout.trimEnd().split("\n")).toHaveLength(2);
+      expect(program.stdout.trimEnd().split("\n")).toHaveLength(3);
     }
   });
 
@@ -209,10 +212,28 @@ describe("skylark start", () => {
     holder.close();
   });
 
-  it("takes --grpc-port and says that it has no effect yet", async () => {
-    const program = new Program("skylark", ["start", "-p", "--grpc-port", "8081"]);
-    expect(await program.exit).toBe(0);
-    expect(program.stderr).toContain("--grpc-port has no effect");
+  it("refuses a taken --grpc-port, and goes on without the default one", async () => {
+    const holder = createServer();
+    const taken = await new Promise<number>((resolve) =>
+      holder.listen(0, "127.0.0.1", () => resolve((holder.address() as { port: number }).port)),
+    );
+    const args = async (store: string) => {
+      const { namesrv, broker } = await freePorts();
+      return ["start", "--store", join(home, store), "--namesrv-port", `${namesrv}`, "--listen-port", `${broker}`];
+    };
+    const refused = new Program("skylark", [...(await args("store-grpc")), "--grpc-port", `${taken}`]);
+    expect(await refused.exit).toBe(1);
+    expect(refused.stderr).toContain(`cannot listen on 127.0.0.1:${taken}: `);
+    holder.close();
+    // Whether the default port is free on this machine or not, both brokers start.
+    const programs = [
+      new Program("skylark", await args("store-grpc")),
+      new Program("skylark", await args("store-grpc-2")),
+    ];
+    for (const program of programs) await program.says(BROKER_READY);
+    expect(programs.map(({ stderr }) => stderr).join()).toContain("5.x clients cannot use this broker");
+    for (const program of programs) program.kill("SIGTERM");
+    for (const program of programs) expect(await program.exit).toBe(0);
   });
 });
 

@@ -2,7 +2,7 @@
  * NameServer and broker in one process: what `skylark start` and the embedded API run. Clients inside and outside a
  * container reach the same process by different addresses, so without brokerIP1 each is told the one it came by.
  */
-import type { BrokerConfig, NamesrvConfig } from "../config/index.ts";
+import type { BrokerConfig, NamesrvConfig, ProxyConfig } from "../config/index.ts";
 import { type RunningBroker, startBrokerServer } from "./brokerServer.ts";
 import { type RunningNamesrv, startNamesrvServer } from "./namesrvServer.ts";
 import type { Runtime } from "./runtime.ts";
@@ -13,6 +13,8 @@ export interface ClusterOptions {
   bind: string;
   namesrvConfigFile?: string | undefined;
   brokerConfigFile?: string | undefined;
+  /** See BrokerServerOptions. */
+  grpc?: ProxyConfig | undefined;
   onFatal?: (error: Error) => void;
   /** Told when the NameServer listens, before the broker starts. */
   onNamesrv?: (namesrv: RunningNamesrv) => void;
@@ -44,6 +46,7 @@ export async function startClusterServers(runtime: Runtime, options: ClusterOpti
       config,
       bind,
       configFile: options.brokerConfigFile,
+      grpc: options.grpc,
       ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
     });
   } catch (error) {

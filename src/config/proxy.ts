@@ -1,0 +1,56 @@
+/**
+ * The configuration of the 5.x gRPC protocol: every option of Apache's ProxyConfig, from a file like rmq-proxy.json.
+ * Mirrors ConfigurationManager of Apache's proxy.
+ */
+import { checkPorts, checkPositive } from "./checks.ts";
+import { type Configuration, type Loaded, load } from "./config.ts";
+import { PROXY_OPTIONS, type ProxyOptions } from "./generated/proxyOptions.ts";
+import { LOOPBACK_MACHINE, type Machine } from "./machine.ts";
+import { ConfigError } from "./option.ts";
+import { PROXY_HELP } from "./proxyHelp.ts";
+import { optionTable } from "./table.ts";
+
+export type ProxyConfig = Configuration<ProxyOptions>;
+
+export const PROXY_TABLE = optionTable(PROXY_OPTIONS, {}, PROXY_HELP, []);
+
+/** The configuration of a proxy from the entries of its file. @throws ConfigError naming every wrong value. */
+export function loadProxyConfig(
+  entries: ReadonlyMap<string, string>,
+  machine: Machine = LOOPBACK_MACHINE,
+): Loaded<ProxyOptions> {
+  const loaded = load<ProxyOptions>(PROXY_TABLE, entries, machine);
+  const problems = [
+    ...checkPorts(loaded.config, ["grpcServerPort"]),
+    ...checkPositive(loaded.config, [
+      "grpcMaxInboundMessageSize",
+      "grpcClientIdleTimeMills",
+      "grpcClientConsumerMaxLongPollingTimeoutMillis",
+      "renewSchedulePeriodMillis",
+    ]),
+  ];
+  if (problems.length > 0) throw new ConfigError(problems);
+  return loaded;
+}
+
+/** The entries of rmq-proxy.json: one flat object of texts, numbers and booleans. @throws ConfigError */
+export function parseProxyJson(text: string): Map<string, string> {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new ConfigError([`the proxy's configuration is no JSON: ${(error as Error).message}`]);
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw new ConfigError(["the proxy's configuration is no JSON object"]);
+  }
+  const entries = new Map<string, string>();
+  const problems: string[] = [];
+  for (const [key, value] of Object.entries(json)) {
+    if (value === null) continue;
+    if (typeof value === "object") problems.push(`${key}: neither text nor number nor boolean`);
+    else entries.set(key, String(value));
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return entries;
+}

@@ -1,0 +1,45 @@
+/** The options of the gRPC protocol that Skylark acts on; see brokerHelp.ts. All act at the next start. */
+import type { ProxyOptions } from "./generated/proxyOptions.ts";
+import type { Help } from "./option.ts";
+
+const fixed = (help: string): Help => ({ help, reloadable: false });
+
+export const PROXY_HELP: Partial<Record<keyof ProxyOptions, Help>> = {
+  // Listener
+  grpcServerPort: fixed("Port of the gRPC protocol, with and without TLS"),
+  grpcMaxInboundMessageSize: fixed("Largest request in bytes"),
+  grpcClientIdleTimeMills: fixed("Milliseconds after which a connection without calls is closed"),
+  useEndpointPortFromRequest: fixed("Tell clients the port by which they came rather than grpcServerPort"),
+  tlsTestModeEnable: fixed("Make a self-signed certificate at start; false: use tlsCertPath and tlsKeyPath"),
+  tlsCertPath: fixed("File of the certificate chain, PEM"),
+  tlsKeyPath: fixed("File of the private key, PEM"),
+  tlsKeyPassword: fixed("Password of the private key"),
+
+  // Sending
+  maxMessageSize: fixed("Largest body in bytes"),
+  enableMessageBodyEmptyCheck: fixed("Refuse messages without a body"),
+  enableTopicMessageTypeCheck: fixed("Refuse messages that are not of their topic's message.type"),
+  userPropertyMaxNum: fixed("Most properties of a message"),
+  maxUserPropertySize: fixed("Most bytes of a message's properties, tag and keys"),
+  maxMessageGroupSize: fixed("Bytes below which a message group must stay"),
+  maxLiteTopicSize: fixed("Most bytes of a lite topic's name"),
+  maxDelayTimeMills: fixed("Longest delay of a message in milliseconds; 0: none"),
+  maxTransactionRecoverySecond: fixed("Longest time in seconds before a transaction is checked"),
+  useDelayLevel: fixed("Deliver delayed messages by delay levels rather than to the millisecond"),
+  messageDelayLevel: fixed("Delays of levels 1, 2, ... for useDelayLevel"),
+  transactionDataExpireMillis: fixed("Milliseconds that a half message can be ended without a check"),
+  transactionDataExpireScanPeriodMillis: fixed("Milliseconds between looks for half messages to forget"),
+
+  // What clients are told
+  grpcClientProducerMaxAttempts: fixed("Attempts of a send"),
+  grpcClientProducerBackoffInitialMillis: fixed("Pause after the first failed attempt of a send"),
+  grpcClientProducerBackoffMaxMillis: fixed("Longest pause between attempts of a send"),
+  grpcClientProducerBackoffMultiplier: fixed("Factor by which that pause grows"),
+  grpcClientConsumerLongPollingBatchSize: fixed("Most messages of one receive"),
+  grpcClientConsumerMaxLongPollingTimeoutMillis: fixed("Longest time that a receive waits"),
+  metricCollectorMode: fixed(
+    "Whether clients export metrics: off, on (to metricCollectorAddress) or proxy (to this port)",
+  ),
+  metricCollectorAddress: fixed("host:port that clients export metrics to"),
+  grpcProxyRelayRequestTimeoutInSeconds: fixed("Seconds that a client has to answer an operator's question"),
+};
