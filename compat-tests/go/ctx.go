@@ -295,11 +295,18 @@ type faults struct {
 	in    *bufio.Reader
 }
 
-func (f *faults) order(order string) {
+// order returns what the runner says beside "done".
+func (f *faults) order(order string) string {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	fmt.Fprintln(os.Stdout, "@@ "+order)
 	answer, err := f.in.ReadString('\n')
 	must(err, "answer of the runner")
-	eq("done", strings.TrimSpace(answer), "the runner's answer to "+order)
+	that(strings.HasPrefix(answer, "done"), "the runner's answer to %s: %s", order, strings.TrimSpace(answer))
+	return strings.TrimSpace(strings.TrimPrefix(answer, "done"))
+}
+
+// tool asks the admin tools of 5.5.0, which the runner starts in a process of their own; see skylark.compat.Tool.
+func (c *ctx) tool(words ...string) string {
+	return c.faults.order("tool " + strings.Join(words, " "))
 }

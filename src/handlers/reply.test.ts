@@ -131,10 +131,11 @@ describe("a reply", () => {
     expect(broker.store.messages.size).toBe(5);
   });
 
-  it("is refused like any send: unknown topic, queue out of range", async () => {
+  it("is refused like any send: unknown topic, queue out of range, no body", async () => {
     const { broker, asker } = withAsker();
     expect(await send(broker, { b: "nowhere", c: "none" })).toMatchObject({ code: 17 });
     expect(await send(broker, { e: 9 })).toMatchObject({ code: 29, header: { TRACE_ON: true } });
+    expect(await broker.ask("SEND_REPLY_MESSAGE_V2", header(), { body: "" })).toMatchObject({ code: 1 });
     expect(asker.asked).toHaveLength(0);
   });
 

@@ -14,7 +14,7 @@ import type { Call, Reply, Row } from "../protocol/dispatch.ts";
 import { SendMessageRequestHeader, SendMessageRequestHeaderV2 } from "../protocol/generated/headers.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
-import { type BrokerParts, ok, requestRow } from "./parts.ts";
+import { type BrokerParts, ok, refuse, requestRow } from "./parts.ts";
 import { checkSend } from "./sendChecks.ts";
 
 type Parts = Pick<
@@ -39,6 +39,8 @@ export function replyRows(parts: Parts): Row[] {
 async function reply(parts: Parts, call: Call, header: SendMessageRequestHeader): Promise<Reply> {
   const { config } = parts;
   const common = { MSG_REGION: config.regionId, TRACE_ON: config.traceOn };
+  // Apache trips over it, too: a Go client that leaves the body to CreateReplyMessage sends such replies.
+  if (call.body.length === 0) return refuse("SYSTEM_ERROR", "the message has no body", common);
   const checked = checkSend(parts, { ...header, unitMode: header.unitMode ?? false }, call.caller);
   if ("code" in checked) return { ...checked, header: common };
   // The frame is gone once this waits.

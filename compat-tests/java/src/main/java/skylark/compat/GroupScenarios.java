@@ -3,6 +3,7 @@ package skylark.compat;
 import java.util.Map;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.common.message.MessageQueue;
 import org.apache.rocketmq.remoting.protocol.RemotingSerializable;
@@ -121,7 +122,11 @@ final class GroupScenarios {
         Ctx.awaitExactly(inbox, 5, Ctx.DELIVERY_MS);
         consumer.shutdown();
         Shim.deleteGroup(ctx.admin(), ctx.brokerAddr(), group);
-        Exception none = Check.refused("the progress of a deleted group", () -> ctx.admin().examineConsumeStats(group));
-        Check.eq(206, ctx.refusal("deleted group", none), "code");
+        // The 4.x tools answer an empty table, later ones refuse.
+        try {
+            Check.eq(0, ctx.admin().examineConsumeStats(group).getOffsetTable().size(), "offsets of a deleted group");
+        } catch (MQClientException none) {
+            Check.eq(206, ctx.refusal("deleted group", none), "code");
+        }
     }
 }

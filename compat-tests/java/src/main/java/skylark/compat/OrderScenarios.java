@@ -1,6 +1,9 @@
 package skylark.compat;
 
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -22,6 +25,10 @@ final class OrderScenarios {
         all.put("ordered-takeover", OrderScenarios::takeover);
         all.put("ordered-suspend", OrderScenarios::suspend);
         all.put("ordered-max-reconsume", OrderScenarios::maxReconsume);
+        all.put("ordered-global", OrderScenarios::global);
+        all.put("ordered-unlock", OrderScenarios::unlock);
+        all.put("ordered-kill9", OrderScenarios::kill9);
+        all.put("ordered-strict", OrderScenarios::selector);
     }
 
     private static void send(DefaultMQProducer producer, String topic, int keys, int from, int to) throws Exception {
@@ -169,5 +176,109 @@ final class OrderScenarios {
         Check.eq(topic, dead.get(0).getProperty("RETRY_TOPIC"), "RETRY_TOPIC");
         ctx.fact("tries", tries);
         ctx.fact("reconsume times in the DLQ", dead.get(0).getReconsumeTimes());
+    }
+
+    /** One queue: one order for everything, and one of several members that does all the work. */
+    private static void global(Ctx ctx) throws Exception {
+        String topic = ctx.topic("t", 1);
+        DefaultMQProducer producer = ctx.producer();
+        List<Inbox> inboxes = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            Inbox inbox = new Inbox();
+            DefaultMQPushConsumer member = ctx.push(ctx.group("c"));
+            member.subscribe(topic, "*");
+            member.registerMessageListener(inbox.orderly());
+            member.start();
+            inboxes.add(inbox);
+        }
+        List<String> want = new ArrayList<>();
+        for (int i = 0; i < 60; i++) {
+            producer.send(Ctx.message(topic, "m" + i));
+            want.add("m" + i);
+        }
+        Ctx.await(Ctx.DELIVERY_MS, "60 messages", () -> inboxes.stream().mapToInt(Inbox::size).sum() >= 60);
+        Thread.sleep(500);
+        List<List<String>> busy = new ArrayList<>();
+        for (Inbox inbox : inboxes) {
+            if (inbox.size() > 0) {
+                busy.add(inbox.bodies());
+            }
+        }
+        // The queue may change hands while the members gather; what each one got is in order, and nothing is skipped.
+        for (List<String> bodies : busy) {
+            int before = -1;
+            for (String body : bodies) {
+                int number = Integer.parseInt(body.substring(1));
+                Check.that(before < 0 || number == before + 1, "order of one member: " + bodies);
+                before = number;
+            }
+        }
+        Check.eq(want.size(), busy.stream().flatMap(List::stream).distinct().toList().size(), "distinct messages");
+    }
+
+    /** A member that leaves gives its locks back: the other does not wait until they expire. */
+    private static void unlock(Ctx ctx) throws Exception {
+        String topic = ctx.topic("t", 4);
+        DefaultMQProducer producer = ctx.producer();
+        Inbox first = new Inbox();
+        Inbox second = new Inbox();
+        DefaultMQPushConsumer a = ctx.push(ctx.group("c"));
+        a.subscribe(topic, "*");
+        a.registerMessageListener(first.orderly());
+        a.start();
+        Ctx.await(45_000, "all queues for the first", () -> Ctx.held(a, topic) == 4);
+        for (int i = 0; i < 8; i++) {
+            producer.send(Ctx.message(topic, "before" + i));
+        }
+        Ctx.awaitExactly(first, 8, Ctx.DELIVERY_MS);
+        a.shutdown();
+        DefaultMQPushConsumer b = ctx.push(ctx.group("c"));
+        b.subscribe(topic, "*");
+        b.registerMessageListener(second.orderly());
+        b.start();
+        for (int i = 0; i < 8; i++) {
+            producer.send(Ctx.message(topic, "after" + i));
+        }
+        // Expired locks would take 60 s.
+        Ctx.awaitExactly(second, 8, 40_000);
+        Check.eq(Ctx.numbered("after", 0, 8), second.distinctBodies(), "messages of the second");
+    }
+
+    /** A member is killed: nobody gives its locks back, they expire after 60 s, and its queues go on in order. */
+    private static void kill9(Ctx ctx) throws Exception {
+        String topic = ctx.topic("t", 2);
+        String group = ctx.group("c");
+        DefaultMQProducer producer = ctx.producer();
+        String jvm = ProcessHandle.current().info().command().orElse("java");
+        Process doomed = new ProcessBuilder(jvm, "-Xmx128m", "-XX:TieredStopAtLevel=1", "-Duser.home=" + System.getProperty("user.home"),
+            "-Drocketmq.client.logUseSlf4j=false", "-Djava.net.preferIPv4Stack=true", "-cp", System.getProperty("java.class.path"),
+            "skylark.compat.Member", ctx.namesrv, group, topic, ctx.instance()).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+        ctx.onClose(doomed::destroyForcibly);
+        List<String> printed = Collections.synchronizedList(new ArrayList<>());
+        Thread reader = new Thread(() -> new BufferedReader(new InputStreamReader(doomed.getInputStream())).lines().forEach(printed::add));
+        reader.setDaemon(true);
+        reader.start();
+        send(producer, topic, 2, 0, 10);
+        Ctx.await(60_000, "20 messages of the member to be killed", () -> printed.size() >= 21);
+        doomed.destroyForcibly().waitFor();
+        long killed = System.nanoTime();
+        Inbox inbox = new Inbox();
+        DefaultMQPushConsumer heir = ctx.push(group);
+        heir.subscribe(topic, "*");
+        heir.registerMessageListener(inbox.orderly());
+        heir.start();
+        send(producer, topic, 2, 10, 20);
+        Ctx.await(120_000, "the last message of both keys", () -> inbox.bodies().containsAll(List.of("0:19", "1:19")));
+        long seconds = (System.nanoTime() - killed) / 1_000_000_000;
+        // The last renewal was up to 20 s before the kill; the heir asks again every 20 s.
+        Check.between(30, 110, seconds, "seconds until the queues went on");
+        byKey(List.of(inbox)).forEach((key, numbers) -> {
+            int before = numbers.get(0) - 1;
+            Check.that(before < 10, "gap after the kill: " + numbers);
+            for (int number : numbers) {
+                Check.eq(before + 1, number, "order of key " + key + " in " + numbers);
+                before = number;
+            }
+        });
     }
 }

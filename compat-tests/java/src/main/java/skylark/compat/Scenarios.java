@@ -43,6 +43,8 @@ public final class Scenarios {
         ResetScenarios.register(all);
         TraceScenarios.register(all);
         GroupScenarios.register(all);
+        ProducerScenarios.register(all);
+        PullServiceScenarios.register(all);
         FaultScenarios.register(all);
         registerIfCompiled("Since53Scenarios", all);
         registerIfCompiled("Since55Scenarios", all);

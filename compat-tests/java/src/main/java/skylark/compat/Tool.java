@@ -1,5 +1,7 @@
 package skylark.compat;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 import org.apache.rocketmq.common.message.MessageQueue;
@@ -24,6 +26,7 @@ public final class Tool {
         try {
             said = switch (args[0]) {
                 case "calls" -> calls(admin, args[3], args[4], args[5], args[6], Long.parseLong(args[7]));
+                case "trace" -> trace(admin, args[3], args[4], Integer.parseInt(args[5]));
                 case "reset" -> reset(admin, args[3], args[4], Long.parseLong(args[5]));
                 default -> throw new IllegalArgumentException("no tool " + args[0]);
             };
@@ -52,6 +55,18 @@ public final class Tool {
         long sum = status.getOrDefault(clientId, Map.of()).values().stream().mapToLong(Long::longValue).sum();
         Check.eq(consumed, sum, "offsets that " + clientId + " told: " + status);
         return "ok";
+    }
+
+    /** The trace records of a message, decoded as `mqadmin queryMsgTraceById` does. */
+    private static String trace(DefaultMQAdminExt admin, String traceTopic, String msgId, int count) throws Exception {
+        List<String> rows = new ArrayList<>();
+        Ctx.await(40_000, count + " trace records", () -> {
+            rows.clear();
+            rows.addAll(TraceScenarios.records(() -> admin.queryMessage(traceTopic, msgId, 64, 0, System.currentTimeMillis() + 60_000), msgId));
+            return rows.size() >= count;
+        });
+        rows.sort(null);
+        return rows.toString();
     }
 
     private static String reset(DefaultMQAdminExt admin, String group, String topic, long timestamp) throws Exception {

@@ -5,6 +5,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import org.apache.rocketmq.client.QueryResult;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.exception.MQClientException;
@@ -68,7 +70,7 @@ final class TraceScenarios {
         // Pub, and before and after of both consumptions.
         Ctx.await(40_000, "five trace records of " + sent.getMsgId(), () -> {
             rows.clear();
-            rows.addAll(records(ctx, asker, traceTopic, sent.getMsgId()));
+            rows.addAll(records(() -> asker.queryMessage(traceTopic, sent.getMsgId(), 64, 0, System.currentTimeMillis() + 60_000), sent.getMsgId()));
             return rows.size() >= 5;
         });
         Check.eq(5, rows.size(), "trace records " + rows);
@@ -81,11 +83,11 @@ final class TraceScenarios {
     }
 
     /** The trace records of a message, as the tools decode them, without what differs from run to run. */
-    private static List<String> records(Ctx ctx, DefaultMQProducer asker, String traceTopic, String msgId) throws Exception {
+    static List<String> records(Callable<QueryResult> query, String msgId) throws Exception {
         List<String> rows = new ArrayList<>();
         List<MessageExt> found;
         try {
-            found = asker.queryMessage(traceTopic, msgId, 64, 0, System.currentTimeMillis() + 60_000).getMessageList();
+            found = query.call().getMessageList();
         } catch (MQClientException nothingYet) {
             return rows;
         }

@@ -187,4 +187,24 @@ final class Shim {
     static void resetQueue(DefaultMQAdminExt admin, String broker, String group, String topic, int queueId, long offset) throws Exception {
         admin.updateConsumeOffset(broker, group, new org.apache.rocketmq.common.message.MessageQueue(topic, "broker-a", queueId), offset);
     }
+
+    static void detector(DefaultMQProducer producer) {
+        // This client has none.
+    }
+
+    static boolean autoBatch(DefaultMQProducer producer) {
+        return false;
+    }
+
+    static boolean hasAttributes() {
+        return false;
+    }
+
+    static void createTopicOf(DefaultMQAdminExt admin, String broker, String topic, java.util.Map<String, String> attributes) {
+        throw new UnsupportedOperationException("topics of 4.9.8 have no attributes");
+    }
+
+    static String attributes(org.apache.rocketmq.common.TopicConfig config) {
+        return "";
+    }
 }

@@ -223,4 +223,37 @@ final class Shim {
     static void resetQueue(DefaultMQAdminExt admin, String broker, String group, String topic, int queueId, long offset) throws Exception {
         admin.resetOffsetByQueueId(broker, group, topic, queueId, offset);
     }
+
+    /** The producer looks by itself whether brokers it found slow can be reached again. */
+    static void detector(DefaultMQProducer producer) throws Exception {
+        try {
+            producer.getClass().getMethod("setStartDetectorEnable", boolean.class).invoke(producer, true);
+        } catch (NoSuchMethodException olderRelease) {
+            // Came with 5.2.
+        }
+    }
+
+    /** Batches that the client makes of single sends; false where the release has none. */
+    static boolean autoBatch(DefaultMQProducer producer) throws Exception {
+        try {
+            producer.getClass().getMethod("setAutoBatch", boolean.class).invoke(producer, true);
+            return true;
+        } catch (NoSuchMethodException olderRelease) {
+            return false;
+        }
+    }
+
+    static boolean hasAttributes() {
+        return true;
+    }
+
+    static void createTopicOf(DefaultMQAdminExt admin, String broker, String topic, java.util.Map<String, String> attributes) throws Exception {
+        org.apache.rocketmq.common.TopicConfig config = new org.apache.rocketmq.common.TopicConfig(topic, 2, 2, 6);
+        config.setAttributes(new java.util.HashMap<>(attributes));
+        admin.createAndUpdateTopicConfig(broker, config);
+    }
+
+    static String attributes(org.apache.rocketmq.common.TopicConfig config) {
+        return new TreeMap<>(config.getAttributes()).toString();
+    }
 }
