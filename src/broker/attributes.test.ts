@@ -27,7 +27,7 @@ describe("attributes, with Apache's remarks", () => {
   it.each([
     ["-message.type", "only add attribute is supported while creating topic. key: message.type"],
     ["+nope=1", "unsupported key: nope"],
-    ["+queue.type=Other", "value is not in set: [BatchCQ, SimpleCQ]"],
+    ["+queue.type=Other", "value is not in set: [SimpleCQ, BatchCQ]"],
     ["+lite.topic.expiration=43201", "value is not in range(-1, 43200)"],
     ["+reserve.time=-2", "value is not in range(-1, 9223372036854775807)"],
     ["+reserve.time=x", 'For input string: "x"'],

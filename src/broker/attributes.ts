@@ -15,6 +15,7 @@ export type AttributeSet = ReadonlyMap<string, Attribute>;
 
 const LONG_MAX = 2 ** 63 - 1;
 
+/** `values` stand as Java's HashSet prints them in the remark. */
 function oneOf(...values: string[]): (value: string) => void {
   return (value) => {
     if (!values.includes(value)) throw new Error(`value is not in set: [${values.join(", ")}]`);
@@ -39,13 +40,13 @@ const anyString = (): void => {};
 export const MESSAGE_TYPE = "message.type";
 
 export const TOPIC_ATTRIBUTES: AttributeSet = new Map([
-  ["queue.type", { changeable: false, verify: oneOf("BatchCQ", "SimpleCQ") }],
+  ["queue.type", { changeable: false, verify: oneOf("SimpleCQ", "BatchCQ") }],
   ["cleanup.policy", { changeable: false, verify: oneOf("DELETE", "COMPACTION") }],
   [
     MESSAGE_TYPE,
     {
       changeable: true,
-      verify: oneOf("UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "PRIORITY", "LITE", "MIXED"),
+      verify: oneOf("UNSPECIFIED", "MIXED", "TRANSACTION", "PRIORITY", "FIFO", "DELAY", "LITE", "NORMAL"),
     },
   ],
   ["reserve.time", { changeable: true, verify: longRange(-1, LONG_MAX) }],

@@ -107,13 +107,7 @@ final class ProducerScenarios {
             }
         });
         sendAll(producer, topic, 10);
-        Inbox inbox = new Inbox();
-        DefaultMQPushConsumer consumer = ctx.push(ctx.group("c"));
-        consumer.setNamesrvAddr(list);
-        consumer.subscribe(topic, "*");
-        consumer.registerMessageListener(inbox.concurrently());
-        consumer.start();
-        Ctx.awaitExactly(inbox, 11, 60_000);
+        ctx.drain(ctx.pull(ctx.group("d")), topic, 11);
     }
 
     /** The client gathers single sends into batches; each message has a result of its own. */
