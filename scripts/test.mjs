@@ -78,6 +78,7 @@ await suite(
   [script("compat-tests", "fuzz", "run.mjs"), "--frames", "20000"],
   countLine,
 );
+await suite("mqadmin (short)", process.execPath, [script("compat-tests", "mqadmin", "run.mjs"), "--short"], countLine);
 await suite("official clients (short)", process.execPath, [script("compat-tests", "run.mjs"), "--short"], countLine);
 
 rmSync(temp, { recursive: true, force: true });

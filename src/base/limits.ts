@@ -78,3 +78,7 @@ export const GRPC_CONNECTIONS_MAX = 20_000;
 export const GRPC_CLIENTS_MAX = 20_000;
 /** gRPC: half messages whose places are remembered for EndTransaction; above it the oldest waits for its check. */
 export const GRPC_TRANSACTIONS_MAX = 200_000;
+/** Figures that the broker keeps by name and key, each below 1 KiB; above it new keys are not counted. */
+export const STATS_ITEMS_MAX = 200_000;
+/** Groups with a cold read threshold of their own. */
+export const COLD_GROUPS_MAX = 10_000;

@@ -46,6 +46,7 @@ export const TOPIC_ATTRIBUTES: AttributeSet = new Map([
     MESSAGE_TYPE,
     {
       changeable: true,
+      // In the order of Apache's remark, which is that of a HashSet.
       verify: oneOf("UNSPECIFIED", "MIXED", "TRANSACTION", "PRIORITY", "FIFO", "DELAY", "LITE", "NORMAL"),
     },
   ],

@@ -21,8 +21,8 @@ interface Sample extends Totals {
   readonly at: number;
 }
 
-/** Messages that came and went until a moment. */
-interface DayTotals {
+/** Messages that came and went until a moment, without those of system topics. */
+export interface DayTotals {
   readonly put: number;
   readonly got: number;
 }
@@ -39,17 +39,21 @@ export class Counters {
   missed = 0;
   /** Messages sent to consumers. */
   transferred = 0;
+  /** The longest that a pull had to wait for bytes from the disk, ms; one from memory waits for nothing. */
+  getTimeMaxMs = 0;
 
   readonly startedAt: number;
   readonly #clock: Clock;
+  readonly #totals: () => DayTotals;
   readonly #samples: Sample[] = [];
   #day: string;
   #todayMorning: DayTotals = { put: 0, got: 0 };
   #yesterdayMorning: DayTotals = { put: 0, got: 0 };
   #timer: Timer | undefined;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, totals: () => DayTotals) {
     this.#clock = clock;
+    this.#totals = totals;
     this.startedAt = clock.now();
     this.#day = dayOf(clock);
   }
@@ -72,13 +76,13 @@ export class Counters {
     if (day === this.#day) return;
     this.#day = day;
     this.#yesterdayMorning = this.#todayMorning;
-    this.#todayMorning = { put: puts, got: transferred };
+    this.#todayMorning = this.#totals();
   }
 
   /** Messages until now, until this midnight and until the one before, as mqadmin's clusterList -m wants them. */
   get days(): { now: DayTotals; todayMorning: DayTotals; yesterdayMorning: DayTotals } {
     return {
-      now: { put: this.puts, got: this.transferred },
+      now: this.#totals(),
       todayMorning: this.#todayMorning,
       yesterdayMorning: this.#yesterdayMorning,
     };

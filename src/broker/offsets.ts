@@ -251,17 +251,6 @@ export class Offsets {
     return groups;
   }
 
-  /** Sum of a group's committed offsets on a topic, by `topic@group`. */
-  sums(): Map<string, number> {
-    const sums = new Map<string, number>();
-    for (const [group, topic, queues] of this.#committed.entries()) {
-      let sum = 0;
-      for (const [, offset] of queues.entries()) sum += offset;
-      sums.set(`${topic}@${group}`, sum);
-    }
-    return sums;
-  }
-
   /** Forgets all offsets of a group. */
   deleteGroup(group: string): void {
     this.#dirty = this.#committed.deleteGroup(group) || this.#dirty;

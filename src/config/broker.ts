@@ -8,7 +8,7 @@ import { type Configuration, type Loaded, load, type Updated, update } from "./c
 import { BROKER_OPTIONS, type BrokerOptions } from "./generated/brokerOptions.ts";
 import { LOOPBACK_MACHINE, type Machine } from "./machine.ts";
 import { ConfigError } from "./option.ts";
-import { optionTable } from "./table.ts";
+import { findOption, optionTable } from "./table.ts";
 
 export type BrokerConfig = Configuration<BrokerOptions>;
 
@@ -44,6 +44,11 @@ export function updateBrokerConfig(config: BrokerConfig, entries: ReadonlyMap<st
 /** Keys that `mqadmin updateBrokerConfig` may not touch (AdminBrokerProcessor.initConfigBlackList). */
 export function forbiddenBrokerKeys(config: BrokerConfig): Set<string> {
   return new Set(["brokerConfigPath", "rocketmqHome", "configBlackList", ...config.configBlackList.split(";")]);
+}
+
+/** Whether an option names files or directories, which no request may choose. */
+export function namesFiles(key: string): boolean {
+  return /^storePath|Path$|Paths$|^rocketmqHome$/.test(findOption(BROKER_TABLE, key)?.key ?? key);
 }
 
 const QUEUE_UNIT_BYTES = 20;

@@ -118,6 +118,9 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   defaultPopShareQueueNum: live("How many members share a queue where POP is the default; 0 or less: all"),
   loadBalancePollNameServerInterval: fixed("Milliseconds between looks at the routes that queues are assigned by"),
 
+  // Statistics
+  enableDetailStat: fixed("Count messages per queue as well as per topic and group"),
+
   // Consumer offsets
   flushConsumerOffsetInterval: fixed("Milliseconds between writes of consumer offsets"),
   consumerOffsetUpdateVersionStep: live("Commits after which the offset table's version rises"),

@@ -63,7 +63,9 @@ export function update<Options extends object>(
   config: Configuration<Options>,
   entries: ReadonlyMap<string, string>,
 ): Updated {
-  const { known, warnings } = readEntries(table, entries);
+  const { known, unknown, warnings } = readEntries(table, entries);
+  // What is in a file at the start may be a newer release's; what is asked for by name is a mistake.
+  if (unknown.size > 0) throw new ConfigError([...unknown.keys()].map((key) => unknownKey(table, key)));
   const changed: string[] = [];
   const pending: string[] = [];
   for (const [key, { row, value, text }] of known) {
@@ -111,6 +113,11 @@ interface ReadEntries {
   readonly warnings: string[];
 }
 
+function unknownKey(table: OptionTable, key: string): string {
+  const nearest = nearestKey(key, table.byKey.keys());
+  return `unknown key ${key} has no effect${nearest === undefined ? "" : `; did you mean ${nearest}?`}`;
+}
+
 function readEntries(table: OptionTable, entries: ReadonlyMap<string, string>): ReadEntries {
   const known = new Map<string, Entry>();
   const unknown = new Map<string, string>();
@@ -120,8 +127,7 @@ function readEntries(table: OptionTable, entries: ReadonlyMap<string, string>): 
     const row = findOption(table, written);
     if (row === undefined) {
       unknown.set(written, text);
-      const nearest = nearestKey(written, table.byKey.keys());
-      warnings.push(`unknown key ${written} has no effect${nearest === undefined ? "" : `; did you mean ${nearest}?`}`);
+      warnings.push(unknownKey(table, written));
       continue;
     }
     try {

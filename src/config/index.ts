@@ -5,6 +5,7 @@ export {
   consumeQueueFileBytes,
   forbiddenBrokerKeys,
   loadBrokerConfig,
+  namesFiles,
   updateBrokerConfig,
 } from "./broker.ts";
 export type { Configuration, Loaded, Provenance, Updated } from "./config.ts";

@@ -1,9 +1,12 @@
 /** The broker's options over the wire: `mqadmin getBrokerConfig` and `updateBrokerConfig` (Apache: Configuration). */
 import {
+  ConfigError,
   effectiveConfig,
   forbiddenBrokerKeys,
   formatProperties,
+  namesFiles,
   parseProperties,
+  type Updated,
   updateBrokerConfig,
 } from "../config/index.ts";
 import { type DataVersion, encodeDataVersion, nextDataVersion } from "../protocol/bodies/dataVersion.ts";
@@ -26,8 +29,11 @@ export function brokerConfigRows(parts: Parts): Row[] {
   ];
 }
 
+const BLACK_LIST = "Can not update config in black list.";
+
 /**
- * All entries are taken or none. What only acts at the next start is taken too, and the remark says so; Apache answers
+ * All entries are taken or none; wrong values and unknown keys are refused. What only acts at the next start is taken, too.
+ * What only acts at the next start is taken too, and the remark says so; Apache answers
  * success and does nothing with some of those.
  */
 async function update(parts: Parts, call: Call): Promise<Reply> {
@@ -35,9 +41,23 @@ async function update(parts: Parts, call: Call): Promise<Reply> {
   const entries = parseProperties(call.body.toString("utf8"));
   const forbidden = forbiddenBrokerKeys(config);
   for (const key of entries.keys()) {
-    if (forbidden.has(key)) return refuse("NO_PERMISSION", "Can not update config in black list.");
+    if (forbidden.has(key)) return refuse("NO_PERMISSION", BLACK_LIST);
+    // CVE-2023-33246 and its like: no request chooses where this process writes.
+    if (namesFiles(key)) {
+      return refuse(
+        "NO_PERMISSION",
+        `${BLACK_LIST} ${key} names files: it can be changed in the broker's own file only`,
+      );
+    }
   }
-  const { changed, pending, warnings } = updateBrokerConfig(config, entries);
+  let updated: Updated;
+  try {
+    updated = updateBrokerConfig(config, entries);
+  } catch (error) {
+    if (error instanceof ConfigError) return refuse("SYSTEM_ERROR", error.message);
+    throw error;
+  }
+  const { changed, pending, warnings } = updated;
   log.info({ changed, pending, warnings, caller: call.caller.address }, "options changed");
   await parts.configFile?.write(formatProperties(config.given));
   if (entries.has("brokerPermission")) {

@@ -16,7 +16,7 @@ import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
 type Parts = Pick<
   BrokerParts,
-  "config" | "clock" | "topics" | "groups" | "offsets" | "clients" | "rates" | "store" | "address"
+  "config" | "clock" | "topics" | "groups" | "offsets" | "clients" | "stats" | "store" | "address"
 >;
 
 export function consumeStatsRows(parts: Parts): Row[] {
@@ -94,7 +94,7 @@ async function collect(
     };
     stats.offsetTable.set(queue, wrapper);
   }
-  stats.consumeTps += parts.rates.consumeTps(group, topic);
+  stats.consumeTps += parts.stats.getTps(group, topic);
 }
 
 /** ConsumeStatsList: every group of this broker. */

@@ -19,7 +19,7 @@ import {
 import { writeJavaJson } from "../protocol/javaJson.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
-type Parts = Pick<BrokerParts, "config" | "groups" | "offsets" | "log">;
+type Parts = Pick<BrokerParts, "config" | "groups" | "offsets" | "stats" | "log">;
 
 /** Bit of a group's prohibitions that stands for reading (PermName.INDEX_PERM_READ). */
 const FORBID_READ = 2;
@@ -40,6 +40,7 @@ export function groupAdminRows(parts: Parts): Row[] {
     requestRow("DELETE_SUBSCRIPTIONGROUP", DeleteSubscriptionGroupRequestHeader, async ({ header }) => {
       const group = need(header.groupName, "groupName");
       if (groups.delete(group)) parts.log.info({ group }, "subscription group deleted");
+      parts.stats.groupDeleted(group);
       if (header.cleanOffset) parts.offsets.deleteGroup(group);
       await groups.saved();
       return ok();
@@ -64,7 +65,11 @@ async function apply({ groups }: Parts, configs: SubscriptionGroupConfig[]): Pro
     const problem = groupNameProblem(config.groupName);
     if (problem !== undefined) return refuse("INVALID_PARAMETER", problem);
   }
-  groups.update(configs);
+  try {
+    groups.update(configs);
+  } catch (error) {
+    return refuse("SYSTEM_ERROR", (error as Error).message);
+  }
   await groups.saved();
   return ok();
 }

@@ -5,6 +5,7 @@ import { decodeKVTable } from "../protocol/bodies/kvTable.ts";
 import { decodeConsumeStats } from "../protocol/bodies/stats.ts";
 import { newTopicConfig } from "../protocol/bodies/topicConfig.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
+import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import { MQVersion } from "../protocol/generated/versions.ts";
 import { type FakeBroker, fakeBroker } from "../testing/brokerParts.ts";
 import { answerOf, FakeCaller } from "../testing/fakeCaller.ts";
@@ -283,8 +284,44 @@ describe("options over the wire (rule 16)", () => {
   it("takes all entries or none", async () => {
     const broker = fakeBroker();
     const body = "enableMixedMessageType=true\nregisterNameServerPeriod=soon\n";
-    await expect(broker.ask("UPDATE_BROKER_CONFIG", {}, { body })).rejects.toThrow("registerNameServerPeriod");
+    const reply = await broker.ask("UPDATE_BROKER_CONFIG", {}, { body });
+    expect(reply).toMatchObject({ code: ResponseCode.SYSTEM_ERROR });
+    expect(reply.remark).toContain("registerNameServerPeriod=soon");
     expect(broker.config.enableMixedMessageType).toBe(false);
+  });
+
+  it("refuses an option that there is not, with the nearest that there is", async () => {
+    const broker = fakeBroker();
+    const reply = await broker.ask("UPDATE_BROKER_CONFIG", {}, { body: "traceOn=false\nmaxMesageSize=1\n" });
+    expect(reply).toMatchObject({
+      code: ResponseCode.SYSTEM_ERROR,
+      remark: "unknown key maxMesageSize has no effect; did you mean maxMessageSize?",
+    });
+    expect(broker.config.traceOn).toBe(true);
+  });
+
+  // The broker ran commands below a rocketmqHome that a request had set.
+  it("CVE-2023-33246: no request chooses a home, a configuration file or a store", async () => {
+    const broker = fakeBroker();
+    const before = { ...broker.config };
+    for (const key of [
+      "rocketmqHome",
+      "brokerConfigPath",
+      "configBlackList",
+      "storePathRootDir",
+      "storePathCommitLog",
+      "readOnlyCommitLogStorePaths",
+      "storePathEpochFile",
+      "authConfigPath",
+    ]) {
+      const body = `traceOn=false\n${key}=-c $@|sh . echo touch /tmp/pwned;\n`;
+      const reply = await broker.ask("UPDATE_BROKER_CONFIG", {}, { body });
+      expect([key, reply.code]).toEqual([key, ResponseCode.NO_PERMISSION]);
+      expect(reply.remark).toMatch(/^Can not update config in black list\./);
+    }
+    expect({ ...broker.config }).toEqual(before);
+    expect(broker.config.given.size).toBe(before.given.size);
+    expect(broker.configFile?.load(String)).toBeUndefined();
   });
 
   it("registers at once when the broker's permission changes", async () => {
@@ -301,6 +338,10 @@ describe("GET_BROKER_RUNTIME_INFO (rule 17)", () => {
     const broker = await withTopic();
     broker.counters.start();
     broker.counters.puts = 100;
+    broker.stats.putCounts("T", 0).add(500);
+    broker.stats.putCounts("SCHEDULE_TOPIC_XXXX", 0).add(500);
+    broker.stats.putTimes.add(3);
+    broker.stats.putTimes.turnMinute();
     await broker.clock.advance(10_000);
     const table = decodeKVTable(String((await broker.ask("GET_BROKER_RUNTIME_INFO")).body));
     expect(table.get("brokerVersionDesc")).toBe("V5_5_0");
@@ -323,8 +364,105 @@ describe("GET_BROKER_RUNTIME_INFO (rule 17)", () => {
       expect(Number(table.get(key)), key).not.toBeNaN();
     }
     expect(table.get("commitLogDiskRatio")).toBe("0.6");
-    expect(table.get("msgPutTotalTodayNow")).toBe("100");
+    expect(table.get("msgPutTotalTodayNow")).toBe("1");
+    expect(table.get("putMessageDistributeTime")).toMatch(/^\[<=0ms\]:0 \[0~10ms\]:1 /);
+    expect(table.get("putMessageEntireTimeMax")).toBe("3");
+    // One of one: the lower end of its bucket, as Apache computes it.
+    expect(table.get("putLatency99")).toBe("0.00");
     expect(table.get("runtime")).toBe("[ 0 days, 0 hours, 0 minutes, 10 seconds ]");
+  });
+});
+
+describe("VIEW_BROKER_STATS_DATA", () => {
+  const view = async (broker: FakeBroker, statsName: string, statsKey: string) => {
+    const reply = await broker.ask("VIEW_BROKER_STATS_DATA", { statsName, statsKey });
+    return { code: reply.code, text: String(reply.body ?? reply.remark) };
+  };
+
+  it("answers minute, hour and day in Apache's form", async () => {
+    const broker = await withTopic();
+    broker.stats.start();
+    for (let i = 0; i < 25; i++) broker.stats.putCounts("T", 0).add(100);
+    await broker.clock.advance(10_000);
+    expect(await view(broker, "TOPIC_PUT_SIZE", "T")).toEqual({
+      code: 0,
+      text:
+        '{"statsDay":{"avgpt":0.0,"sum":0,"tps":0.0},"statsHour":{"avgpt":0.0,"sum":0,"tps":0.0},' +
+        '"statsMinute":{"avgpt":100.0,"sum":2500,"tps":250.0}}',
+    });
+    broker.stats.stop();
+  });
+
+  it("refuses what was never counted, in Apache's words", async () => {
+    const broker = await withTopic();
+    const refusal = (name: string) => ({ code: ResponseCode.SYSTEM_ERROR, text: `The stats <${name}> <T> not exist` });
+    expect(await view(broker, "TOPIC_PUT_NUMS", "T")).toEqual(refusal("TOPIC_PUT_NUMS"));
+    expect(await view(broker, "NO_SUCH_STATS", "T")).toEqual(refusal("NO_SUCH_STATS"));
+  });
+
+  it("forgets a deleted topic and a deleted group", async () => {
+    const broker = await withTopic();
+    broker.stats.putCounts("T", 0).add(1);
+    broker.stats.got("g", "T", 0, 1, 1);
+    await broker.ask("DELETE_SUBSCRIPTIONGROUP", { groupName: "g" });
+    expect((await view(broker, "GROUP_GET_NUMS", "T@g")).code).toBe(ResponseCode.SYSTEM_ERROR);
+    await broker.ask("DELETE_TOPIC_IN_BROKER", { topic: "T" });
+    expect((await view(broker, "TOPIC_PUT_NUMS", "T")).code).toBe(ResponseCode.SYSTEM_ERROR);
+  });
+});
+
+describe("a lone master about replication", () => {
+  it("shows itself without slaves", async () => {
+    const broker = await withTopic();
+    expect((await broker.ask("GET_BROKER_HA_STATUS")).body).toBe(
+      '{"haClientRuntimeInfo":{"lastReadTimestamp":0,"lastWriteTimestamp":0,"masterFlushOffset":0,"maxOffset":0,' +
+        '"transferredByteInSecond":0},"haConnectionInfo":[],"inSyncSlaveNums":0,"master":true,' +
+        `"masterCommitLogMaxOffset":${broker.store.maxLogOffset()}}`,
+    );
+    expect(await broker.ask("RESET_MASTER_FLUSH_OFFSET", { masterFlushOffset: 5 })).toMatchObject({ code: 0 });
+  });
+
+  it("has no epochs outside of controller mode, in Apache's words", async () => {
+    const broker = await withTopic();
+    expect(await broker.ask("GET_BROKER_EPOCH_CACHE")).toMatchObject({
+      code: ResponseCode.SYSTEM_ERROR,
+      remark: "this request only for controllerMode ",
+    });
+  });
+});
+
+describe("cold reads", () => {
+  const INFO = (config: string) =>
+    `{"runtimeTable":{},"configTable":${config},"cgColdReadThreshold":3145728,"globalColdReadThreshold":104857600,"globalAcc":0}`;
+
+  it("keeps and shows thresholds", async () => {
+    const broker = fakeBroker();
+    const info = async () => (await broker.ask("GET_COLD_DATA_FLOW_CTR_INFO")).body;
+    expect(await info()).toBe(INFO("{}"));
+    await broker.ask("UPDATE_COLD_DATA_FLOW_CTR_CONFIG", {}, { body: "g=1048576\nh=2\n" });
+    expect(await info()).toBe(INFO('{"g":1048576,"h":2}'));
+    expect(await broker.ask("UPDATE_COLD_DATA_FLOW_CTR_CONFIG", {}, { body: "i=1\ng=much\n" })).toMatchObject({
+      code: ResponseCode.INVALID_PARAMETER,
+    });
+    await broker.ask("REMOVE_COLD_DATA_FLOW_CTR_CONFIG", {}, { body: "g" });
+    expect(await info()).toBe(INFO('{"h":2}'));
+  });
+
+  it("refuses them when they are to act", async () => {
+    const broker = fakeBroker({ coldDataFlowControlEnable: "true" });
+    expect(await broker.ask("UPDATE_COLD_DATA_FLOW_CTR_CONFIG", {}, { body: "g=1" })).toMatchObject({
+      code: ResponseCode.SYSTEM_ERROR,
+    });
+  });
+
+  it("reads the log in the normal mode and in no other", async () => {
+    const broker = fakeBroker();
+    const ask = async (mode?: string) =>
+      broker.ask("SET_COMMITLOG_READ_MODE", {}, mode === undefined ? {} : { fields: { READ_AHEAD_MODE: mode } });
+    expect(await ask("0")).toMatchObject({ code: 0, remark: "set commitlog readahead mode success, mode: 0" });
+    expect(await ask("1")).toMatchObject({ code: ResponseCode.SYSTEM_ERROR });
+    expect(await ask("7")).toMatchObject({ code: ResponseCode.INVALID_PARAMETER });
+    expect(await ask()).toMatchObject({ code: ResponseCode.SYSTEM_ERROR });
   });
 });
 

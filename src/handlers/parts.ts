@@ -12,12 +12,12 @@ import type { Counters } from "../broker/counters.ts";
 import type { Groups } from "../broker/groups.ts";
 import type { Offsets } from "../broker/offsets.ts";
 import type { QueueLocks } from "../broker/queueLocks.ts";
-import type { Rates } from "../broker/rates.ts";
 import type { Registration } from "../broker/registration.ts";
 import type { Schedule } from "../broker/schedule.ts";
 import type { Timers } from "../broker/timer/timers.ts";
 import type { Topics } from "../broker/topics.ts";
 import type { BrokerConfig } from "../config/index.ts";
+import type { BrokerStats } from "../metrics/brokerStats.ts";
 import { type Handler, type Lane, type Reply, type Row, row } from "../protocol/dispatch.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
@@ -55,7 +55,7 @@ export interface BrokerParts {
   readonly schedule: Schedule;
   readonly timers: Timers;
   readonly registration: Registration;
-  readonly rates: Rates;
+  readonly stats: BrokerStats;
   /** Memory of the machine: what lies further behind the end of the log cannot all be cached. */
   readonly memoryBytes: number;
   /** `ip:port` under which clients know this broker. */

@@ -240,6 +240,7 @@ export class Puller {
     if (selection.status === "found") {
       this.#parts.counters.found++;
       this.#parts.counters.transferred += selection.count;
+      this.#parts.stats.got(request.group, request.topic, request.queueId, selection.count, selection.bytes);
       this.#writeFound(pull);
       return true;
     }
@@ -252,9 +253,12 @@ export class Puller {
 
   #answerLater(pull: Pull, maySuspend: boolean, rounds: number): void {
     const { request, out } = pull;
+    const { clock, counters } = this.#parts;
+    const began = clock.monotonicMs();
     this.#parts.store
       .load(this.#selection, request.topic, request.queueId)
       .then(() => {
+        counters.getTimeMaxMs = Math.max(counters.getTimeMaxMs, Math.ceil(clock.monotonicMs() - began));
         if (!out.open) return;
         if (out.congested) {
           // Asked for more at once than the client takes: a small answer, it asks again when it can.

@@ -5,9 +5,14 @@ import { MQVersion } from "../protocol/generated/versions.ts";
 import { type BrokerParts, ok, requestRow } from "./parts.ts";
 import { versionName } from "./versionName.ts";
 
-type Parts = Pick<BrokerParts, "config" | "clock" | "store" | "storeOps" | "counters" | "schedule" | "timers">;
+type Parts = Pick<
+  BrokerParts,
+  "config" | "clock" | "store" | "storeOps" | "counters" | "stats" | "schedule" | "timers"
+>;
 
 const POOLS = ["send", "pull", "litePull", "query", "ack"] as const;
+/** What Apache answers without a transient store pool. */
+const JAVA_INT_MAX = 2_147_483_647;
 const UNITS = ["Ki", "Mi", "Gi", "Ti", "Pi"];
 
 export function runtimeRows(parts: Parts): Row[] {
@@ -19,11 +24,13 @@ export function runtimeRows(parts: Parts): Row[] {
 }
 
 /**
- * Apache's keys, as far as they mean something here. Left out are figures that nobody measures (latency buckets, time
- * maxima); tools show what they find. Pool queues are always empty because no request waits for a thread.
+ * Apache's keys, all of them: exporters parse some without looking whether they are there. Pool queues are always empty
+ * because no request waits for a thread, dispatch is never behind because a message is dispatched before it is
+ * acknowledged, and there is no transient store pool.
  */
 async function runtimeInfo(parts: Parts): Promise<Map<string, string>> {
-  const { config, clock, store, storeOps, counters } = parts;
+  const { config, clock, store, storeOps, counters, stats } = parts;
+  const { putTimes } = stats;
   const info = new Map<string, string>();
   const put = (key: string, value: string | number | boolean): void => {
     info.set(key, String(value));
@@ -38,6 +45,12 @@ async function runtimeInfo(parts: Parts): Promise<Map<string, string>> {
   put("brokerVersionDesc", versionName(MQVersion.V5_5_0));
   put("startAcceptSendRequestTimeStamp", config.startAcceptSendRequestTimeStamp);
 
+  put("putMessageEntireTimeMax", putTimes.maxMs);
+  put("putMessageDistributeTime", putTimes.distribution());
+  put("putLatency99", putTimes.percentileMs(0.99).toFixed(2));
+  put("putLatency999", putTimes.percentileMs(0.999).toFixed(2));
+  put("getMessageEntireTimeMax", counters.getTimeMaxMs);
+  put("dispatchMaxBuffer", 0);
   put("putMessageTimesTotal", Math.max(1, counters.puts));
   put("putMessageFailedTimes", counters.putFailures);
   put("putMessageSizeTotal", counters.putBytes);
@@ -62,9 +75,9 @@ async function runtimeInfo(parts: Parts): Promise<Map<string, string>> {
   put("commitLogDirCapacity", `Total : ${humanBytes(space.totalBytes)}, Free : ${humanBytes(space.availableBytes)}.`);
   put("earliestMessageTimeStamp", (await store.messageAt(store.minLogOffset()))?.storeTimestamp ?? -1);
   put("remainHowManyDataToFlush", humanBytes(storeOps.flushBehindBytes()));
-  // What is dispatched is dispatched before it is acknowledged.
   put("dispatchBehindBytes", 0);
   put("pageCacheLockTimeMills", 0);
+  put("remainTransientStoreBufferNumbs", JAVA_INT_MAX);
 
   for (const [key, value] of parts.schedule.runningStats()) put(key, value);
   for (const [key, value] of parts.timers.runningStats()) put(key, value);

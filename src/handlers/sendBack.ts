@@ -17,7 +17,7 @@ import { MQVersion } from "../protocol/generated/versions.ts";
 import type { AppendResult, NewMessage, StoredMessage } from "../store/types.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
-type Parts = Pick<BrokerParts, "config" | "random" | "log" | "topics" | "groups" | "schedule" | "store">;
+type Parts = Pick<BrokerParts, "config" | "random" | "log" | "topics" | "groups" | "schedule" | "stats" | "store">;
 
 const DLQ_QUEUES = 1;
 /** The first retry waits at this level: 10 s with the default levels. */
@@ -66,6 +66,7 @@ async function sendBack(parts: Parts, call: Call<ConsumerSendMsgBackRequestHeade
 
   const result = await store.put(again);
   if (!isTaken(result)) return refuse("SYSTEM_ERROR", refusal(result));
+  parts.stats.sentBack(group, message.properties.get(Property.RETRY_TOPIC) ?? message.topic);
   if (dead) {
     parts.log.info(
       { group, topic: again.topic, originTopic: call.header.originTopic, logOffset },

@@ -9,14 +9,17 @@ import type { MessageStore } from "../store/messageStore.ts";
 import { ackRows } from "./ack.ts";
 import { assignmentRows } from "./assignment.ts";
 import { brokerConfigRows } from "./brokerConfig.ts";
+import { brokerStatsRows } from "./brokerStats.ts";
 import { changeInvisibleRows } from "./changeInvisible.ts";
 import { cleaningRows } from "./cleaning.ts";
 import { clientRows } from "./clients.ts";
+import { coldDataRows } from "./coldData.ts";
 import { connectionRows } from "./connections.ts";
 import { consumeStatsRows } from "./consumeStats.ts";
 import { dumpRows } from "./dumps.ts";
 import { endTransactionRows } from "./endTransaction.ts";
 import { groupAdminRows } from "./groupAdmin.ts";
+import { haRows } from "./ha.ts";
 import { halfMessageRows } from "./halfMessages.ts";
 import { lockRows } from "./locks.ts";
 import { messageRows } from "./messages.ts";
@@ -73,7 +76,10 @@ export function brokerRows(parts: TableParts): Row[] {
     ...replyRows(parts),
     ...brokerConfigRows(parts),
     ...runtimeRows(parts),
+    ...brokerStatsRows(parts),
     ...cleaningRows(parts),
+    ...coldDataRows(parts),
+    ...haRows(parts),
     ...dumpRows(parts),
   ];
 }

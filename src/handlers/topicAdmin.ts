@@ -29,7 +29,7 @@ import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
 type Parts = Pick<
   BrokerParts,
-  "config" | "topics" | "offsets" | "clients" | "registration" | "rates" | "store" | "log" | "timers"
+  "config" | "topics" | "offsets" | "clients" | "registration" | "stats" | "store" | "log" | "timers"
 >;
 
 const FILTER_TYPES: readonly string[] = ["SINGLE_TAG", "MULTI_TAG"];
@@ -137,6 +137,7 @@ async function remove(parts: Parts, { header }: Call<DeleteTopicRequestHeader>):
     offsets.deleteTopic(name);
     store.deleteTopic(name);
     parts.timers.forget(name);
+    parts.stats.topicDeleted(name);
     parts.log.info({ topic: name }, "topic deleted");
   }
   await topics.saved();
@@ -188,5 +189,5 @@ async function stats(parts: Parts, { header }: Call<GetTopicStatsInfoRequestHead
       },
     );
   }
-  return ok(undefined, encodeTopicStats({ offsetTable, topicPutTps: parts.rates.putTps(topic) }));
+  return ok(undefined, encodeTopicStats({ offsetTable, topicPutTps: parts.stats.putTps(topic) }));
 }

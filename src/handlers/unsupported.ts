@@ -16,8 +16,6 @@ const CONTROLLER = "this is not a controller: run Apache's Controller for automa
 const CONTAINER = "this is not a broker container: start one process per broker";
 const AUTH = "users and access control are not part of this version yet: any client may do anything";
 const ROCKSDB = "there is no RocksDB in this broker: queues and metadata lie in Apache's plain files";
-const COLD_DATA =
-  "reads of old messages are not throttled per group: they never evict the newest messages from memory here";
 
 const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
   [
@@ -58,15 +56,7 @@ const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
     "TRIGGER_LITE_DISPATCH",
   ],
   [STATIC, "UPDATE_AND_CREATE_STATIC_TOPIC"],
-  [
-    HA,
-    "NOTIFY_MIN_BROKER_ID_CHANGE",
-    "EXCHANGE_BROKER_HA_INFO",
-    "GET_BROKER_HA_STATUS",
-    "RESET_MASTER_FLUSH_OFFSET",
-    "GET_BROKER_EPOCH_CACHE",
-    "NOTIFY_BROKER_ROLE_CHANGED",
-  ],
+  [HA, "NOTIFY_MIN_BROKER_ID_CHANGE", "EXCHANGE_BROKER_HA_INFO", "NOTIFY_BROKER_ROLE_CHANGED"],
   [
     CONTROLLER,
     "CONTROLLER_ALTER_SYNC_STATE_SET",
@@ -96,9 +86,6 @@ const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
     "AUTH_LIST_ACL",
   ],
   [ROCKSDB, "CHECK_ROCKSDB_CQ_WRITE_PROGRESS", "EXPORT_ROCKSDB_CONFIG_TO_JSON"],
-  [COLD_DATA, "UPDATE_COLD_DATA_FLOW_CTR_CONFIG", "REMOVE_COLD_DATA_FLOW_CTR_CONFIG", "GET_COLD_DATA_FLOW_CTR_INFO"],
-  ["the log is read by position, not through a memory map that could be advised", "SET_COMMITLOG_READ_MODE"],
-  ["statistics by name are not part of this version yet", "VIEW_BROKER_STATS_DATA"],
 ];
 
 export const UNSUPPORTED: readonly Unsupported[] = REASONS.flatMap(([reason, ...names]) =>

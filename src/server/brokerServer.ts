@@ -13,7 +13,6 @@ import { Offsets } from "../broker/offsets.ts";
 import { Pops } from "../broker/pop/pops.ts";
 import { PullHolds } from "../broker/pullHolds.ts";
 import { QueueLocks } from "../broker/queueLocks.ts";
-import { Rates } from "../broker/rates.ts";
 import { Registration } from "../broker/registration.ts";
 import { RequestModes } from "../broker/requestModes.ts";
 import { Schedule } from "../broker/schedule.ts";
@@ -26,6 +25,7 @@ import { Transactions } from "../broker/transactions.ts";
 import type { BrokerConfig, ProxyConfig } from "../config/index.ts";
 import { brokerRows } from "../handlers/table.ts";
 import { UNSUPPORTED } from "../handlers/unsupported.ts";
+import { BrokerStats } from "../metrics/brokerStats.ts";
 import { RemotingClient } from "../remoting/client.ts";
 import { RemotingServer } from "../remoting/server.ts";
 import { MessageStore } from "../store/messageStore.ts";
@@ -67,7 +67,8 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   const ip = await resolve(config.brokerIP1);
 
   let schedule: Schedule | undefined;
-  const counters = new Counters(clock);
+  const stats = new BrokerStats(config, clock, (topic) => topics.isSystem(topic));
+  const counters = new Counters(clock, () => stats.totals);
   const store = new MessageStore({
     disk,
     clock,
@@ -76,6 +77,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     options: config,
     storeHost: hostBytes(ip, config.listenPort),
     counters,
+    stats,
     deliverTime: (level, storeTimestamp) => schedule?.levels.deliverTime(level, storeTimestamp) ?? storeTimestamp,
     ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
   });
@@ -141,7 +143,6 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     clock,
     log,
   );
-  const rates = new Rates(store, offsets, clock);
   const transactions = new Transactions(config, store, offsets, metadata("transactionMetrics"), clock, log);
   const checks = new TransactionChecks(config, transactions, store, topics, clients, clock, log);
   const parts = {
@@ -163,7 +164,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     schedule,
     timers: timers ?? new NoTimers(config, () => clock.now()),
     registration,
-    rates,
+    stats,
     transactions,
     counters,
     storeOps: store,
@@ -195,7 +196,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   consumerFilters.start();
   holds.start();
   routes.start();
-  rates.start();
+  stats.start();
   counters.start();
   schedule.start();
   checks.start();
@@ -217,7 +218,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
       await checks.stop();
       await timers?.stop();
       clients.stop();
-      rates.stop();
+      stats.stop();
       counters.stop();
       await Promise.all([server.close(), fast.close(), grpc?.close()]);
       client.close();

@@ -13,6 +13,7 @@ import { Buffer } from "node:buffer";
 import { readInt64OrMinus1, writeInt32, writeInt64 } from "../base/int64.ts";
 import { javaHashCode } from "../base/javaHash.ts";
 import { QUEUE_TAIL_UNITS_MAX, QUEUE_TAIL_UNITS_MIN } from "../base/limits.ts";
+import type { PutCounts } from "../metrics/brokerStats.ts";
 import type { BlockCache } from "./blockCache.ts";
 import type { Segments } from "./segments.ts";
 
@@ -48,6 +49,8 @@ export class ConsumeQueue {
   dirty = false;
   /** Got units in this turn: its listeners are told at the end of the turn. */
   arrived = false;
+  /** Counts its messages; set by whoever wants that. */
+  counts: PutCounts | undefined;
   /** Rounds of writing without a new unit; an idle queue gives its memory back. */
   #idleRounds = 0;
   /** Units below this are durable. */

@@ -17,8 +17,8 @@ import { type PendingAppend, PendingRing } from "./pending.ts";
 import type { WriteGate } from "./writeGate.ts";
 
 export interface FlushHooks {
-  /** Makes a granted message visible: queue unit, index, arrival. */
-  dispatch(pending: PendingAppend): void;
+  /** Makes a granted message visible: queue unit, index, arrival. `now`: the moment of the grant, ms of the wall clock. */
+  dispatch(pending: PendingAppend, now: number): void;
   /** A position in the log below which everything is granted. */
   granted(logOffset: number): void;
   /** An append was taken back; called newest first. */
@@ -158,11 +158,12 @@ export class Flush {
   /** Grants appends in log order up to `logOffset`; refused ones are answered in their turn. */
   #grant(logOffset: number): void {
     const ring = this.ring;
+    const now = ring.length === 0 ? 0 : this.#clock.now();
     while (ring.head < ring.tail) {
       const pending = ring.at(ring.head);
       if (pending.status === "ok" || pending.status === "flushDiskTimeout") {
         if (pending.logOffset + pending.bytes > logOffset || ring.head >= this.#writtenPosition) break;
-        this.#hooks.dispatch(pending);
+        this.#hooks.dispatch(pending, now);
       }
       ring.head++;
       this.#answer(pending);

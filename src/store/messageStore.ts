@@ -11,6 +11,8 @@ import type { Turn } from "../base/turn.ts";
 import type { UnitFilter } from "../filter/messageFilter.ts";
 import type { MessageDraft } from "../message/draft.ts";
 import type { PropertyScan } from "../message/propertyScan.ts";
+import type { PutCounts } from "../metrics/brokerStats.ts";
+import type { PutTimes } from "../metrics/putTimes.ts";
 import { type AppendCounters, Appender } from "./appender.ts";
 import { CommitLog } from "./commitLog.ts";
 import type { ConsumeQueue } from "./consumeQueue.ts";
@@ -54,6 +56,8 @@ export interface StoreContext {
   deliverTime?: DeliverTime;
   /** Counts what is appended; the caller's own object, so that counting costs an addition. */
   counters?: AppendCounters;
+  /** Counts each queue's messages as they become visible. */
+  stats?: { readonly putTimes: PutTimes; putCounts(topic: string, queueId: number): PutCounts };
   /** The store failed for good: it is read-only, the process should end with an error. */
   onFatal?: (error: Error) => void;
 }
@@ -190,7 +194,7 @@ export class MessageStore implements Store {
       logger,
       { sync: this.#sync, syncTimeoutMs: this.#options.syncFlushTimeout },
       {
-        dispatch: (pending) => this.#dispatch(pending),
+        dispatch: (pending, now) => this.#dispatch(pending, now),
         granted: (logOffset) => this.#granted(logOffset),
         takenBack: (pending) => this.#takenBack(pending),
         onFatal: (error) => this.#context.onFatal?.(error),
@@ -283,11 +287,19 @@ export class MessageStore implements Store {
     }
   }
 
-  #dispatch(pending: PendingAppend): void {
+  /** `now`: the moment of the grant, ms of the wall clock. */
+  #dispatch(pending: PendingAppend, now: number): void {
     this.#counters.puts++;
     this.#counters.putBytes += pending.bytes;
     this.#lastTimestamp = pending.storeTimestamp;
     this.#derived.dispatch(pending);
+    const { stats } = this.#context;
+    if (stats === undefined) return;
+    stats.putTimes.add(now - pending.storeTimestamp);
+    const { queue } = pending;
+    if (queue === undefined || queue.deleted) return;
+    queue.counts ??= stats.putCounts(queue.topic, queue.queueId);
+    queue.counts.add(pending.bytes);
   }
 
   #granted(logOffset: number): void {

@@ -8,19 +8,21 @@ import { Counters } from "../broker/counters.ts";
 import { Groups } from "../broker/groups.ts";
 import { Offsets } from "../broker/offsets.ts";
 import { QueueLocks } from "../broker/queueLocks.ts";
-import { Rates } from "../broker/rates.ts";
 import { Registration } from "../broker/registration.ts";
 import { Schedule } from "../broker/schedule.ts";
 import { NoTimers } from "../broker/timer/timers.ts";
 import { Topics } from "../broker/topics.ts";
 import { loadBrokerConfig } from "../config/index.ts";
 import { brokerConfigRows } from "../handlers/brokerConfig.ts";
+import { brokerStatsRows } from "../handlers/brokerStats.ts";
 import { cleaningRows } from "../handlers/cleaning.ts";
 import { clientRows } from "../handlers/clients.ts";
+import { coldDataRows } from "../handlers/coldData.ts";
 import { connectionRows } from "../handlers/connections.ts";
 import { consumeStatsRows } from "../handlers/consumeStats.ts";
 import { dumpRows } from "../handlers/dumps.ts";
 import { groupAdminRows } from "../handlers/groupAdmin.ts";
+import { haRows } from "../handlers/ha.ts";
 import { lockRows } from "../handlers/locks.ts";
 import { messageRows } from "../handlers/messages.ts";
 import { offsetRows } from "../handlers/offsets.ts";
@@ -32,6 +34,7 @@ import { resetOffsetRows } from "../handlers/resetOffset.ts";
 import { runtimeRows } from "../handlers/runtime.ts";
 import { sendBackRows } from "../handlers/sendBack.ts";
 import { topicAdminRows } from "../handlers/topicAdmin.ts";
+import { BrokerStats } from "../metrics/brokerStats.ts";
 import type { Reply } from "../protocol/dispatch.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
@@ -80,6 +83,7 @@ export function fakeBroker(options: Record<string, string> = {}): FakeBroker {
     clock,
     log,
   );
+  const stats = new BrokerStats(config, clock, (topic) => topics.isSystem(topic));
   const parts: BrokerParts = {
     config,
     configFile: file("broker.conf"),
@@ -93,7 +97,7 @@ export function fakeBroker(options: Record<string, string> = {}): FakeBroker {
       flushBehindBytes: () => 0,
       deleteExpired: () => 0,
     },
-    counters: new Counters(clock),
+    counters: new Counters(clock, () => stats.totals),
     topics,
     groups: new Groups(config, file("subscriptionGroup.json"), clock, log),
     offsets,
@@ -103,7 +107,7 @@ export function fakeBroker(options: Record<string, string> = {}): FakeBroker {
     schedule,
     timers: new NoTimers(config, () => clock.now()),
     registration,
-    rates: new Rates(store, offsets, clock),
+    stats,
     memoryBytes: 1_000,
     address: () => "127.0.0.1:10911",
   };
@@ -124,7 +128,10 @@ export function fakeBroker(options: Record<string, string> = {}): FakeBroker {
       replyRows,
       brokerConfigRows,
       runtimeRows,
+      brokerStatsRows,
       cleaningRows,
+      coldDataRows,
+      haRows,
       dumpRows,
     ]
       .flatMap((rowsOf) => rowsOf(parts))

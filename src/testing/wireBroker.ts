@@ -15,7 +15,6 @@ import { Offsets } from "../broker/offsets.ts";
 import { Pops } from "../broker/pop/pops.ts";
 import { PullHolds } from "../broker/pullHolds.ts";
 import { QueueLocks } from "../broker/queueLocks.ts";
-import { Rates } from "../broker/rates.ts";
 import { Registration } from "../broker/registration.ts";
 import { RequestModes } from "../broker/requestModes.ts";
 import { Schedule } from "../broker/schedule.ts";
@@ -29,6 +28,7 @@ import { loadBrokerConfig } from "../config/index.ts";
 import { brokerRows, type TableParts } from "../handlers/table.ts";
 import { parseProperties } from "../message/properties.ts";
 import { RecordView } from "../message/record.ts";
+import { BrokerStats } from "../metrics/brokerStats.ts";
 import type { HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.ts";
 import { encodeFrame, type Fields } from "../protocol/frameWriter.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
@@ -181,7 +181,8 @@ export async function wireBroker(
   const { config } = loadBrokerConfig(new Map(Object.entries(given)));
   const file = (name: string) => new MetadataFile(disk, `${ROOT}/config/${name}`);
   let schedule: Schedule | undefined;
-  const counters = new Counters(clock);
+  const stats = new BrokerStats(config, clock, (topic) => topics.isSystem(topic));
+  const counters = new Counters(clock, () => stats.totals);
   const store = new MessageStore({
     disk,
     clock,
@@ -190,6 +191,7 @@ export async function wireBroker(
     options: { ...config, storePathCommitLog: `${ROOT}/commitlog`, diskMaxUsedSpaceRatio: 75 },
     storeHost: hostBytes("127.0.0.1", 10911),
     counters,
+    stats,
     deliverTime: (level, time) => schedule?.levels.deliverTime(level, time) ?? time,
   });
   disk.mkdir(`${ROOT}/config`);
@@ -252,7 +254,7 @@ export async function wireBroker(
     transactions,
     timers: timers ?? new NoTimers(config, () => clock.now()),
     registration: new Registration(config, topics, nobody, address, address, clock, log),
-    rates: new Rates(store, offsets, clock),
+    stats,
     memoryBytes: 1_000_000,
     address,
   };

@@ -1,0 +1,239 @@
+// The official mqadmin 5.5.0, unchanged, against Apache 5.5.0 and against Skylark: the same script of commands on the same prepared data,
+// exit status and output compared.
+//
+//   node compat-tests/mqadmin/run.mjs [--short] [--command NAME]... [--write-readme] [--keep] [--show]
+//
+// Prints one line a command and "N passed, N failed". --command compares only these (all still run, because later commands see what
+// earlier ones did); --show prints their output. compat-tests/.work/mqadmin.json has everything.
+
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { ApacheServer } from "../lib/apache.mjs";
+import { apacheLib, Missing, WORK } from "../lib/build.mjs";
+import { freePorts } from "../lib/ports.mjs";
+import { SkylarkServer } from "../lib/skylark.mjs";
+import { buildDriver, Driver } from "./driver.mjs";
+import { judge } from "./judge.mjs";
+import { normal } from "./normal.mjs";
+import { SCRIPT } from "./script.mjs";
+import { markdown } from "./table.mjs";
+
+const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 25_000);
+const COMMAND_LIMIT_MS = 60_000;
+/** How long something may take to become true (see `until` in lib.mjs). */
+const UNTIL_LIMIT_MS = 15_000;
+const PRODUCER = "PreparedProducer";
+
+const { values: options } = parseArgs({
+  options: {
+    short: { type: "boolean", default: false },
+    command: { type: "string", multiple: true },
+    "write-readme": { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+    show: { type: "boolean", default: false },
+  },
+});
+
+const began = Date.now();
+const steps = SCRIPT.filter((step) => step.kind !== "run" || step.short || !options.short);
+let lib;
+try {
+  lib = apacheLib();
+  buildDriver(lib);
+} catch (error) {
+  if (!(error instanceof Missing)) throw error;
+  console.log(`!!! SKIPPED mqadmin: ${error.message}\n\nmqadmin: 0 passed, 0 failed, 1 suites skipped`);
+  process.exit(process.env.CI === "true" ? 1 : 0);
+}
+const tempDir = mkdtempSync(join(tmpdir(), "skylark-mqadmin-"));
+const ports = await portBlocks(2);
+const [apache, skylark] = await Promise.all([
+  lane("apache", (common) => new ApacheServer({ ...common, lib }), ports[0]),
+  lane("skylark", (common) => new SkylarkServer(common), ports[1]),
+]);
+finish();
+
+async function portBlocks(count) {
+  const blocks = [];
+  for (let from = BASE_PORT; blocks.length < count; ) {
+    const { next, ...block } = await freePorts(from);
+    blocks.push(block);
+    from = next;
+  }
+  return blocks;
+}
+
+/** Runs the script against one server. */
+async function lane(kind, makeServer, block) {
+  const dir = join(tempDir, kind);
+  const files = join(dir, "files");
+  mkdirSync(files, { recursive: true });
+  const server = makeServer({ dir, ...block, settings: {} });
+  await server.start();
+  const lane = {
+    kind,
+    server,
+    files,
+    values: {
+      namesrv: server.namesrvAddr,
+      broker: server.brokerAddr,
+      cluster: "DefaultCluster",
+      brokerName: "broker-a",
+      dir: files,
+    },
+    /** What stands in outputs for the lane's own addresses, directories and ids. */
+    names: { [server.namesrvAddr]: "<namesrv>", [server.brokerAddr]: "<broker>", [dir]: "<dir>" },
+    driver: undefined,
+    results: new Map(),
+  };
+  lane.driver = startDriver(lane);
+  lane.commands = (await lane.driver.ask({ op: "commands" })).commands;
+  for (const step of steps) await take(lane, step);
+  await lane.driver.close();
+  await server.stopGracefully();
+  return lane;
+}
+
+function startDriver({ files, server }) {
+  return new Driver({ lib, home: join(server.dir, "admin-home"), log: join(files, "..", "mqadmin.log") });
+}
+
+async function take(lane, step) {
+  const { values, names, driver } = lane;
+  const { namesrv } = values;
+  if (step.kind === "run") {
+    lane.results.set(step, await command(lane, step));
+  } else if (step.kind === "send") {
+    const messages = step.messages.map(([topic, queueId, tags, keys, body]) => ({ topic, queueId, tags, keys, body }));
+    const { sent } = await driver.ask({ op: "send", group: PRODUCER, namesrv, broker: values.brokerName, messages });
+    for (const [i, one] of sent.entries()) {
+      if (one.status !== "SEND_OK") throw new Error(`${lane.kind}: message ${i} ended ${one.status}`);
+      values[`id.${i}`] = one.msgId;
+      values[`offsetId.${i}`] = one.offsetMsgId;
+      values[`time.${i}`] ??= String(Date.now() - 60_000);
+      names[one.msgId] = `<id ${i}>`;
+      names[one.offsetMsgId] = `<offset id ${i}>`;
+    }
+  } else if (step.kind === "consume") {
+    const { group, topic, expression, wait } = step;
+    const { consumed, clientId } = await driver.ask(
+      { op: "consume", group, topic, expression, wait, namesrv, timeoutMs: 30_000 },
+      30_000,
+    );
+    if (consumed !== wait) throw new Error(`${lane.kind}: ${group} consumed ${consumed} of ${wait} messages`);
+    values[`client.${group}`] = clientId;
+    names[clientId] = `<client ${group}>`;
+  } else if (step.kind === "stop") {
+    await driver.ask({ op: "stop", group: step.group });
+  } else {
+    writeFileSync(join(values.dir, step.name), step.text);
+  }
+}
+
+/** The command's outcome, normalised; repeated while `until` says so. */
+async function command(lane, step) {
+  const limit = Date.now() + UNTIL_LIMIT_MS;
+  for (;;) {
+    const raw = await once(lane, step);
+    if (!step.until || step.until.test(raw.out) || Date.now() > limit) {
+      const files = (step.files ?? []).map((name) => `file ${name}:\n${readIfThere(join(lane.values.dir, name))}`);
+      const text = [raw.out, raw.err, ...files].join("\n");
+      return { status: raw.status, ms: raw.ms, raw: text, text: normal(text, lane.names, step) };
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+async function once(lane, step) {
+  const line = step.noNamesrv || / -n /.test(step.line) ? step.line : `${step.line} -n {namesrv}`;
+  const args = line.match(/"[^"]*"|\S+/g).map((arg) => fill(arg.replaceAll(/^"|"$/g, ""), lane.values));
+  const timeoutMs = step.endlessMs ?? COMMAND_LIMIT_MS;
+  const request = { op: "run", args, timeoutMs };
+  const result = await (step.endlessMs ? endless(lane, request) : lane.driver.ask(request, timeoutMs));
+  if (result.status === undefined || result.status === null) {
+    if (!step.endlessMs) result.err += `\n(did not end within ${COMMAND_LIMIT_MS} ms)`;
+    result.status = "endless";
+  }
+  return result;
+}
+
+/** What does not end by itself gets a JVM of its own, and ends with it. */
+async function endless(lane, request) {
+  const driver = startDriver(lane);
+  try {
+    return await driver.ask(request, request.timeoutMs);
+  } finally {
+    await driver.close();
+  }
+}
+
+function fill(text, values) {
+  return text.replaceAll(/\{([a-zA-Z]+(?:\.\w+)?)\}/g, (_, name) => {
+    if (name === "now") return String(Date.now() + 60_000);
+    if (!(name in values)) throw new Error(`{${name}} has no value here`);
+    return values[name];
+  });
+}
+
+function readIfThere(path) {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    return `(${error.code})`;
+  }
+}
+
+function finish() {
+  const verdicts = [];
+  for (const step of steps.filter(({ kind }) => kind === "run")) {
+    if (options.command && !options.command.includes(step.command)) continue;
+    const verdict = judge(step, apache.results.get(step), skylark.results.get(step));
+    verdicts.push({ step, ...verdict });
+    console.log(
+      `${verdict.passed ? "  " : "! "}${verdict.word.padEnd(8)} mqadmin ${step.line}${verdict.why ? `  (${verdict.why})` : ""}`,
+    );
+    for (const line of verdict.details.slice(0, 40)) console.log(`             ${line}`);
+    if (options.show) {
+      for (const lane of [apache, skylark]) {
+        const { status, ms, text } = lane.results.get(step);
+        console.log(`    --- ${lane.kind}: status ${status}, ${ms} ms\n${text.replaceAll(/^/gm, "    ")}`);
+      }
+    }
+  }
+  const covered = new Set(SCRIPT.map(({ command }) => command?.toLowerCase()));
+  const uncovered = apache.commands.filter((name) => !covered.has(name.toLowerCase()));
+  for (const name of uncovered) console.log(`! missing  mqadmin ${name}  (no line of the script runs it)`);
+  const passed = verdicts.filter((verdict) => verdict.passed).length;
+  const failed = verdicts.length - passed + uncovered.length;
+  const json = verdicts.map(({ step, passed, word, why, details }) => ({
+    line: step.line,
+    passed,
+    word,
+    why,
+    details,
+    apache: apache.results.get(step),
+    skylark: skylark.results.get(step),
+  }));
+  writeFileSync(join(WORK, "mqadmin.json"), `${JSON.stringify(json, null, 2)}\n`);
+  if (options["write-readme"]) writeReadme(markdown(apache.commands, verdicts, passed, failed));
+  if (options.keep) console.log(`files kept in ${tempDir}`);
+  else rmSync(tempDir, { recursive: true, force: true });
+  const seconds = ((Date.now() - began) / 1000).toFixed(1);
+  console.log(
+    `\nmqadmin: ${apache.commands.length - uncovered.length} of ${apache.commands.length} commands, ${seconds} s`,
+  );
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exit(failed > 0 || passed === 0 ? 1 : 0);
+}
+
+/** Replaces what stands between the two markers in README.md. */
+function writeReadme(table) {
+  const file = new URL("README.md", import.meta.url);
+  const text = readFileSync(file, "utf8");
+  const [begin, end] = ["<!-- table begins -->", "<!-- table ends -->"];
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error("README.md lost its table markers");
+  writeFileSync(file, `${text.slice(0, from)}${begin}\n${table}\n${text.slice(to)}`);
+}

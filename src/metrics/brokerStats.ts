@@ -1,0 +1,224 @@
+/**
+ * The broker's statistics by Apache's names and keys: what topics and queues take in, what groups take out (Apache:
+ * BrokerStatsManager). VIEW_BROKER_STATS_DATA, `statsAll`, the Dashboard and exporters read them.
+ *
+ * Counts messages where they become visible and where they leave, whatever brought them. The keys' texts are made once
+ * per queue; counting a message is a handful of additions. Apache's latencies per topic and group are not kept: they
+ * measure its threads.
+ */
+import type { Clock, Timer } from "../base/clock.ts";
+import { STATS_ITEMS_MAX } from "../base/limits.ts";
+import { PutTimes } from "./putTimes.ts";
+import { DAY_SAMPLE_MS, HOUR_SAMPLE_MS, MINUTE_SAMPLE_MS, StatsItem } from "./statsItem.ts";
+
+/** Tables by what they count; the key of each is said behind it. */
+export type StatsName =
+  | "TOPIC_PUT_NUMS" // topic
+  | "TOPIC_PUT_SIZE" // topic
+  | "QUEUE_PUT_NUMS" // topic@queueId
+  | "QUEUE_PUT_SIZE" // topic@queueId
+  | "GROUP_GET_NUMS" // topic@group
+  | "GROUP_GET_SIZE" // topic@group
+  | "QUEUE_GET_NUMS" // topic@queueId@group
+  | "QUEUE_GET_SIZE" // topic@queueId@group
+  | "SNDBCK_PUT_NUMS" // topic@group
+  | "BROKER_PUT_NUMS" // cluster
+  | "BROKER_GET_NUMS" // cluster
+  | "BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC" // cluster
+  | "BROKER_GET_NUMS_WITHOUT_SYSTEM_TOPIC"; // cluster
+
+const MINUTE_MS = 60_000;
+
+export interface BrokerStatsOptions {
+  readonly brokerClusterName: string;
+  /** Keep figures per queue, too. */
+  readonly enableDetailStat: boolean;
+}
+
+/** Counts the messages of one queue. The store keeps it with the queue, so that a message costs no look-up. */
+export class PutCounts {
+  readonly #nums: readonly StatsItem[];
+  readonly #sizes: readonly StatsItem[];
+  readonly #broker: readonly StatsItem[];
+
+  constructor(nums: readonly StatsItem[], sizes: readonly StatsItem[], broker: readonly StatsItem[]) {
+    this.#nums = nums;
+    this.#sizes = sizes;
+    this.#broker = broker;
+  }
+
+  /** One message became visible. */
+  add(bytes: number): void {
+    for (let i = 0; i < this.#nums.length; i++) this.#nums[i].add(1, 1);
+    for (let i = 0; i < this.#sizes.length; i++) this.#sizes[i].add(bytes, 1);
+    // Apache counts no calls in the broker's own figures.
+    for (let i = 0; i < this.#broker.length; i++) this.#broker[i].add(1, 0);
+  }
+}
+
+interface GetCounts {
+  readonly nums: readonly StatsItem[];
+  readonly sizes: readonly StatsItem[];
+  readonly broker: readonly StatsItem[];
+}
+
+export class BrokerStats {
+  /** How long appends took. */
+  readonly putTimes = new PutTimes();
+  readonly #options: BrokerStatsOptions;
+  readonly #clock: Clock;
+  readonly #isSystemTopic: (topic: string) => boolean;
+  readonly #tables = new Map<StatsName, Map<string, StatsItem>>();
+  /** By group, topic and queue. */
+  readonly #gets = new Map<string, Map<string, (GetCounts | undefined)[]>>();
+  /** Items of all tables; see STATS_ITEMS_MAX. */
+  #items = 0;
+  #ticks = 0;
+  #timer: Timer | undefined;
+
+  constructor(options: BrokerStatsOptions, clock: Clock, isSystemTopic: (topic: string) => boolean) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#isSystemTopic = isSystemTopic;
+  }
+
+  start(): void {
+    this.#timer = this.#clock.every(MINUTE_SAMPLE_MS, () => this.#tick());
+  }
+
+  stop(): void {
+    this.#clock.clear(this.#timer);
+  }
+
+  /** The figure of one name and key; undefined for one that was never counted. */
+  find(name: string, key: string): StatsItem | undefined {
+    return this.#tables.get(name as StatsName)?.get(key);
+  }
+
+  /** Messages that came in and went out since the start, without those of system topics. */
+  get totals(): { readonly put: number; readonly got: number } {
+    const cluster = this.#options.brokerClusterName;
+    return {
+      put: this.find("BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC", cluster)?.value ?? 0,
+      got: this.find("BROKER_GET_NUMS_WITHOUT_SYSTEM_TOPIC", cluster)?.value ?? 0,
+    };
+  }
+
+  /** Messages per second that came into the topic during the last minute. */
+  putTps(topic: string): number {
+    return this.find("TOPIC_PUT_NUMS", topic)?.minute.snapshot().tps ?? 0;
+  }
+
+  /** Messages per second that the group took from the topic during the last minute. */
+  getTps(group: string, topic: string): number {
+    return this.find("GROUP_GET_NUMS", `${topic}@${group}`)?.minute.snapshot().tps ?? 0;
+  }
+
+  /** What counts the messages of a queue; the caller keeps it. */
+  putCounts(topic: string, queueId: number): PutCounts {
+    const nums = [this.#item("TOPIC_PUT_NUMS", topic)];
+    const sizes = [this.#item("TOPIC_PUT_SIZE", topic)];
+    if (this.#options.enableDetailStat) {
+      nums.push(this.#item("QUEUE_PUT_NUMS", `${topic}@${queueId}`));
+      sizes.push(this.#item("QUEUE_PUT_SIZE", `${topic}@${queueId}`));
+    }
+    return new PutCounts(nums, sizes, this.#ofBroker(topic, "PUT"));
+  }
+
+  /** A pull took messages. On the hot path: no text is made after the queue's first time. */
+  got(group: string, topic: string, queueId: number, messages: number, bytes: number): void {
+    let topics = this.#gets.get(group);
+    if (topics === undefined) {
+      topics = new Map();
+      this.#gets.set(group, topics);
+    }
+    let queues = topics.get(topic);
+    if (queues === undefined) {
+      queues = [];
+      topics.set(topic, queues);
+    }
+    let counts = queues[queueId];
+    if (counts === undefined) {
+      counts = this.#getCounts(group, topic, queueId);
+      queues[queueId] = counts;
+    }
+    for (let i = 0; i < counts.nums.length; i++) counts.nums[i].add(messages, 1);
+    for (let i = 0; i < counts.sizes.length; i++) counts.sizes[i].add(bytes, 1);
+    for (let i = 0; i < counts.broker.length; i++) counts.broker[i].add(messages, 0);
+  }
+
+  /** A group's consumer gave a message of the topic back. */
+  sentBack(group: string, topic: string): void {
+    this.#item("SNDBCK_PUT_NUMS", `${topic}@${group}`).add(1, 1);
+  }
+
+  topicDeleted(topic: string): void {
+    this.#delete((key) => key === topic || key.startsWith(`${topic}@`), "TOPIC", "QUEUE", "GROUP", "SNDBCK");
+    for (const topics of this.#gets.values()) topics.delete(topic);
+  }
+
+  groupDeleted(group: string): void {
+    this.#delete((key) => key.endsWith(`@${group}`), "QUEUE_GET", "GROUP", "SNDBCK");
+    this.#gets.delete(group);
+  }
+
+  #getCounts(group: string, topic: string, queueId: number): GetCounts {
+    const nums = [this.#item("GROUP_GET_NUMS", `${topic}@${group}`)];
+    const sizes = [this.#item("GROUP_GET_SIZE", `${topic}@${group}`)];
+    if (this.#options.enableDetailStat) {
+      nums.push(this.#item("QUEUE_GET_NUMS", `${topic}@${queueId}@${group}`));
+      sizes.push(this.#item("QUEUE_GET_SIZE", `${topic}@${queueId}@${group}`));
+    }
+    return { nums, sizes, broker: this.#ofBroker(topic, "GET") };
+  }
+
+  #ofBroker(topic: string, way: "PUT" | "GET"): StatsItem[] {
+    const cluster = this.#options.brokerClusterName;
+    const all = this.#item(`BROKER_${way}_NUMS`, cluster);
+    return this.#isSystemTopic(topic) ? [all] : [all, this.#item(`BROKER_${way}_NUMS_WITHOUT_SYSTEM_TOPIC`, cluster)];
+  }
+
+  /** The item, made when missing; beyond the limit one that nobody finds. */
+  #item(name: StatsName, key: string): StatsItem {
+    let table = this.#tables.get(name);
+    if (table === undefined) {
+      table = new Map();
+      this.#tables.set(name, table);
+    }
+    let item = table.get(key);
+    if (item === undefined) {
+      item = new StatsItem();
+      if (this.#items < STATS_ITEMS_MAX) {
+        table.set(key, item);
+        this.#items++;
+      }
+    }
+    return item;
+  }
+
+  #delete(belongs: (key: string) => boolean, ...names: string[]): void {
+    for (const [name, table] of this.#tables) {
+      if (!names.some((prefix) => name.startsWith(prefix))) continue;
+      for (const key of table.keys()) {
+        if (!belongs(key)) continue;
+        table.delete(key);
+        this.#items--;
+      }
+    }
+  }
+
+  #tick(): void {
+    const now = this.#clock.now();
+    this.#ticks++;
+    if ((this.#ticks * MINUTE_SAMPLE_MS) % MINUTE_MS === 0) this.putTimes.turnMinute();
+    const hour = (this.#ticks * MINUTE_SAMPLE_MS) % HOUR_SAMPLE_MS === 0;
+    const day = (this.#ticks * MINUTE_SAMPLE_MS) % DAY_SAMPLE_MS === 0;
+    for (const table of this.#tables.values()) {
+      for (const item of table.values()) {
+        item.minute.sample(now, item.value, item.times);
+        if (hour) item.hour.sample(now, item.value, item.times);
+        if (day) item.day.sample(now, item.value, item.times);
+      }
+    }
+  }
+}
