@@ -151,11 +151,9 @@ async function once(lane, step) {
   const args = line.match(/"[^"]*"|\S+/g).map((arg) => fill(arg.replaceAll(/^"|"$/g, ""), lane.values));
   const timeoutMs = step.endlessMs ?? COMMAND_LIMIT_MS;
   const request = { op: "run", args, timeoutMs };
-  const result = await (step.endlessMs ? endless(lane, request) : lane.driver.ask(request, timeoutMs));
-  if (result.status === undefined || result.status === null) {
-    if (!step.endlessMs) result.err += `\n(did not end within ${COMMAND_LIMIT_MS} ms)`;
-    result.status = "endless";
-  }
+  if (step.endlessMs) return endless(lane, request);
+  const result = await lane.driver.ask(request, timeoutMs);
+  if (result.status === undefined) throw new Error(`${lane.kind}: ${step.line} did not end within ${timeoutMs} ms`);
   return result;
 }
 
@@ -163,7 +161,10 @@ async function once(lane, step) {
 async function endless(lane, request) {
   const driver = startDriver(lane);
   try {
-    return await driver.ask(request, request.timeoutMs);
+    const result = await driver.ask(request, request.timeoutMs);
+    // It may have left its work to threads.
+    await new Promise((resolve) => setTimeout(resolve, request.timeoutMs - result.ms));
+    return { ...result, status: "endless" };
   } finally {
     await driver.close();
   }

@@ -64,8 +64,10 @@ export const PROGRESS = [
   run("statsAll -a", { sort: true, mask: [TPS] }),
   run("statsAll -t AdminTopic", { sort: true, mask: [TPS] }),
   run("statsAll -t NoSuchTopic"),
-  run("startMonitoring", { endlessMs: 2_000 }),
 ];
+
+/** Runs for ever, and makes a group and its retry topic some time: nothing may come after it. */
+export const MONITORING = [run("startMonitoring", { endlessMs: 3_000 })];
 
 export const OFFSETS = [
   short("cloneGroupOffset -s OfflineGroup -d AdminGroup -t AdminTopic"),
