@@ -23,7 +23,7 @@ import { markdown } from "./table.mjs";
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 25_000);
 const COMMAND_LIMIT_MS = 60_000;
 /** How long something may take to become true (see `until` in lib.mjs). */
-const UNTIL_LIMIT_MS = 15_000;
+const UNTIL_LIMIT_MS = 40_000;
 const PRODUCER = "PreparedProducer";
 
 const { values: options } = parseArgs({

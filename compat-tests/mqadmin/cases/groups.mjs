@@ -46,21 +46,30 @@ const TPS = [/\b\d+\.\d+\b/g, "<rate>"];
 
 export const PROGRESS = [
   // The consumers report their offsets soon after they read.
-  short("consumerProgress -g OnlineGroup", { until: /Consume Diff Total: 0/, mask: [[/TPS: .*/g, "TPS: <rate>"]] }),
+  short("consumerProgress -g OnlineGroup", {
+    until: /^AdminTopic[^]*Consume Diff Total: 0/m,
+    mask: [[/TPS: .*/g, "TPS: <rate>"]],
+  }),
   short("consumerProgress", { until: /OnlineGroup/, sort: true, mask: [TPS] }),
   run("consumerProgress -g OnlineGroup -t AdminTopic", { mask: [[/TPS: .*/g, "TPS: <rate>"]] }),
   run("consumerProgress -g OnlineGroup -s true", { mask: [[/TPS: .*/g, "TPS: <rate>"]] }),
   run("consumerProgress -g OfflineGroup", { mask: [[/TPS: .*/g, "TPS: <rate>"]] }),
   run("consumerProgress -g NoSuchGroup"),
   run("consumerProgress -g OnlineGroup -c {cluster}", { mask: [[/TPS: .*/g, "TPS: <rate>"]] }),
-  short("brokerConsumeStats -b {broker}", { sort: true }),
+  short("brokerConsumeStats -b {broker}", { sort: true, until: /OnlineGroup/ }),
   run("brokerConsumeStats -b {broker} -o true"),
   run("brokerConsumeStats -b {broker} -l 1 -t 5000", { sort: true }),
   run("consumerStatus -g OnlineGroup"),
   run("consumerStatus -g OnlineGroup -i {client.OnlineGroup}", { mask: [[/\b\d+\.\d\d\b/g, "<rate>"]] }),
   run("consumerStatus -g OnlineGroup -i no-such-client"),
   run("consumerStatus -g NoSuchGroup"),
-  short("statsAll", { sort: true, mask: [TPS] }),
+  // Counted every ten seconds.
+  short("statsAll", {
+    until:
+      /AdminTopic +OnlineGroup +0 .* 8 +8$[^]*AdminTopic +OfflineGroup +0 .* 8 +8$|AdminTopic +OfflineGroup +0 .* 8 +8$[^]*AdminTopic +OnlineGroup +0 .* 8 +8$/m,
+    sort: true,
+    mask: [TPS],
+  }),
   run("statsAll -a", { sort: true, mask: [TPS] }),
   run("statsAll -t AdminTopic", { sort: true, mask: [TPS] }),
   run("statsAll -t NoSuchTopic"),

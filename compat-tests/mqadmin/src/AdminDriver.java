@@ -225,7 +225,12 @@ public final class AdminDriver {
         return answer;
     }
 
-    /** A push consumer from the first offset; answers when it has `wait` messages and stays online until stopped. */
+    private static long consumedTo(DefaultMQPushConsumer consumer, String topic) {
+        return consumer.getDefaultMQPushConsumerImpl().getOffsetStore().cloneOffsetTable(topic).values().stream()
+            .mapToLong(Long::longValue).sum();
+    }
+
+    /** A push consumer from the first offset; answers when its offsets add up to `wait` and stays online until stopped. */
     private static JSONObject consume(JSONObject request) throws Exception {
         String group = request.getString("group");
         int wait = request.getIntValue("wait");
@@ -243,7 +248,9 @@ public final class AdminDriver {
         consumer.start();
         CONSUMERS.put(group, consumer);
         long limit = System.currentTimeMillis() + request.getLongValue("timeoutMs");
-        while (count.get() < wait && System.currentTimeMillis() < limit) Thread.sleep(20);
+        while (consumedTo(consumer, request.getString("topic")) < wait && System.currentTimeMillis() < limit) Thread.sleep(20);
+        // By itself it tells the broker no earlier than ten seconds after its start.
+        consumer.getDefaultMQPushConsumerImpl().persistConsumerOffset();
         JSONObject answer = new JSONObject();
         answer.put("consumed", count.get());
         answer.put("clientId", consumer.getDefaultMQPushConsumerImpl().getmQClientFactory().getClientId());
