@@ -9,7 +9,7 @@
  * @param {string} line
  * @param {{
  *   short?: boolean,       part of the short form, too
- *   until?: RegExp,        repeated until its output matches, for what becomes true soon after
+ *   until?: RegExp | RegExp[],  repeated until its output matches all, for what becomes true soon after
  *   endlessMs?: number,    a command that never ends: what it printed within this time is compared
  *   mask?: [RegExp, string][],  what must differ in this command's output besides what always must
  *   sort?: boolean,        the order of lines is Java's hash order of the moment

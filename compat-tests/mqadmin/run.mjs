@@ -137,7 +137,7 @@ async function command(lane, step) {
   const limit = Date.now() + UNTIL_LIMIT_MS;
   for (;;) {
     const raw = await once(lane, step);
-    if (!step.until || step.until.test(raw.out) || Date.now() > limit) {
+    if ([step.until ?? []].flat().every((pattern) => pattern.test(raw.out)) || Date.now() > limit) {
       const files = (step.files ?? []).map((name) => `file ${name}:\n${readIfThere(join(lane.values.dir, name))}`);
       const text = [raw.out, raw.err, ...files].join("\n");
       return { status: raw.status, ms: raw.ms, raw: text, text: normal(text, lane.names, step) };

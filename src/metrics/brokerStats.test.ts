@@ -53,6 +53,16 @@ describe("BrokerStats", () => {
     expect(stats.find("BROKER_GET_NUMS", "C")?.minute.snapshot()).toEqual({ sum: 61, tps: 6.1, avgpt: 0 });
   });
 
+  it("counts pops for the group, not for a queue", () => {
+    const { stats } = make();
+    stats.popped("g", "T", 5, 500);
+    stats.got("g", "T", 0, 1, 100);
+    expect(stats.find("GROUP_GET_NUMS", "T@g")?.value).toBe(6);
+    expect(stats.find("GROUP_GET_SIZE", "T@g")?.value).toBe(600);
+    expect(stats.find("QUEUE_GET_NUMS", "T@0@g")?.value).toBe(1);
+    expect(stats.totals.got).toBe(6);
+  });
+
   it("counts the broker's totals with and without system topics", () => {
     const { stats } = make();
     stats.putCounts("SYSTEM", 0).add(1);

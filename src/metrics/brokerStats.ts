@@ -56,6 +56,9 @@ export class PutCounts {
   }
 }
 
+/** Where what is not of one queue is counted. */
+const NO_QUEUE = 0;
+
 interface GetCounts {
   readonly nums: readonly StatsItem[];
   readonly sizes: readonly StatsItem[];
@@ -69,7 +72,7 @@ export class BrokerStats {
   readonly #clock: Clock;
   readonly #isSystemTopic: (topic: string) => boolean;
   readonly #tables = new Map<StatsName, Map<string, StatsItem>>();
-  /** By group, topic and queue. */
+  /** By group, topic and queue id + 1; see {@link NO_QUEUE}. */
   readonly #gets = new Map<string, Map<string, (GetCounts | undefined)[]>>();
   /** Items of all tables; see STATS_ITEMS_MAX. */
   #items = 0;
@@ -125,8 +128,18 @@ export class BrokerStats {
     return new PutCounts(nums, sizes, this.#ofBroker(topic, "PUT"));
   }
 
-  /** A pull took messages. On the hot path: no text is made after the queue's first time. */
+  /** A pop took messages, of whatever queues: as in Apache they do not count for a queue. On the hot path. */
+  popped(group: string, topic: string, messages: number, bytes: number): void {
+    this.#count(group, topic, NO_QUEUE, messages, bytes);
+  }
+
+  /** A pull took messages. On the hot path. */
   got(group: string, topic: string, queueId: number, messages: number, bytes: number): void {
+    this.#count(group, topic, queueId + 1, messages, bytes);
+  }
+
+  /** No text is made after the queue's first time. */
+  #count(group: string, topic: string, slot: number, messages: number, bytes: number): void {
     let topics = this.#gets.get(group);
     if (topics === undefined) {
       topics = new Map();
@@ -137,10 +150,10 @@ export class BrokerStats {
       queues = [];
       topics.set(topic, queues);
     }
-    let counts = queues[queueId];
+    let counts = queues[slot];
     if (counts === undefined) {
-      counts = this.#getCounts(group, topic, queueId);
-      queues[queueId] = counts;
+      counts = this.#getCounts(group, topic, slot - 1);
+      queues[slot] = counts;
     }
     for (let i = 0; i < counts.nums.length; i++) counts.nums[i].add(messages, 1);
     for (let i = 0; i < counts.sizes.length; i++) counts.sizes[i].add(bytes, 1);
@@ -165,7 +178,7 @@ export class BrokerStats {
   #getCounts(group: string, topic: string, queueId: number): GetCounts {
     const nums = [this.#item("GROUP_GET_NUMS", `${topic}@${group}`)];
     const sizes = [this.#item("GROUP_GET_SIZE", `${topic}@${group}`)];
-    if (this.#options.enableDetailStat) {
+    if (this.#options.enableDetailStat && queueId >= 0) {
       nums.push(this.#item("QUEUE_GET_NUMS", `${topic}@${queueId}@${group}`));
       sizes.push(this.#item("QUEUE_GET_SIZE", `${topic}@${queueId}@${group}`));
     }

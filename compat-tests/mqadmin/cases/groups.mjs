@@ -47,7 +47,7 @@ const TPS = [/\b\d+\.\d+\b/g, "<rate>"];
 export const PROGRESS = [
   // The consumers report their offsets soon after they read.
   short("consumerProgress -g OnlineGroup", {
-    until: /^AdminTopic[^]*Consume Diff Total: 0/m,
+    until: [/^AdminTopic /m, /Consume Diff Total: 0/],
     mask: [[/TPS: .*/g, "TPS: <rate>"]],
   }),
   short("consumerProgress", { until: /OnlineGroup/, sort: true, mask: [TPS] }),
@@ -65,8 +65,7 @@ export const PROGRESS = [
   run("consumerStatus -g NoSuchGroup"),
   // Counted every ten seconds.
   short("statsAll", {
-    until:
-      /AdminTopic +OnlineGroup +0 .* 8 +8$[^]*AdminTopic +OfflineGroup +0 .* 8 +8$|AdminTopic +OfflineGroup +0 .* 8 +8$[^]*AdminTopic +OnlineGroup +0 .* 8 +8$/m,
+    until: [/^AdminTopic +OnlineGroup +0 .* 8 +8$/m, /^AdminTopic +OfflineGroup +0 .* 8 +8$/m],
     sort: true,
     mask: [TPS],
   }),
