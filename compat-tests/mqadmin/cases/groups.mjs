@@ -95,14 +95,12 @@ export const OFFSETS = [
   run("consumerProgress -g OfflineGroup", { mask: [[/TPS: .*/g, "TPS: <rate>"]] }),
 ];
 
-const MODE = [/CODE: 3 .*server-side assignment/, "server-side assignment is not served yet"];
-
 export const MODES = [
-  short("setConsumeMode -b {broker} -t AdminTopic -g AdminGroup -m POP -q 1", { refused: MODE }),
-  run("setConsumeMode -c {cluster} -t AdminTopic -g AdminGroup -m PULL", { refused: MODE }),
+  short("setConsumeMode -b {broker} -t AdminTopic -g AdminGroup -m POP -q 1"),
+  run("setConsumeMode -c {cluster} -t AdminTopic -g AdminGroup -m PULL"),
   run("setConsumeMode -b {broker} -t AdminTopic -g AdminGroup -m NO_MODE"),
-  run("setConsumeMode -b {broker} -t NoSuchTopic -g AdminGroup -m POP", { refused: MODE }),
-  run("setConsumeMode -b {broker} -t %RETRY%AdminGroup -g AdminGroup -m POP", { refused: MODE }),
+  run("setConsumeMode -b {broker} -t NoSuchTopic -g AdminGroup -m POP"),
+  run("setConsumeMode -b {broker} -t %RETRY%AdminGroup -g AdminGroup -m POP"),
 ];
 
 export const DELETE_GROUPS = [
