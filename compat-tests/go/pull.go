@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/apache/rocketmq-client-go/v2/primitive"
@@ -75,25 +76,30 @@ func pullLongPolling(c *ctx) {
 	producer := c.producer()
 	send(producer, message(topic, "first"))
 	p := c.puller(c.group("c"), topic, "*")
-	held := make(chan *primitive.PullResult, 1)
-	go func() {
-		got, err := p.PullFrom(context.Background(), queue, 1, 10)
-		if err == nil {
-			held <- got
+	// The arrival answers a held pull. A busy machine may hold up one of three answers, but not all of them.
+	fastest := int64(math.MaxInt64)
+	for i := int64(1); i <= 3; i++ {
+		held := make(chan *primitive.PullResult, 1)
+		go func() {
+			got, err := p.PullFrom(context.Background(), queue, i, 10)
+			if err == nil {
+				held <- got
+			}
+		}()
+		time.Sleep(500 * time.Millisecond)
+		that(len(held) == 0, "the pull is held")
+		sent := time.Now()
+		send(producer, message(topic, fmt.Sprint("held", i)))
+		select {
+		case got := <-held:
+			fastest = min(fastest, time.Since(sent).Milliseconds())
+			pullShape(got, primitive.PullFound, i+1, 0, i+1, "the held pull")
+			eq(fmt.Sprint("held", i), string(got.GetMessageExts()[0].Body), "message of the held pull")
+		case <-time.After(5 * time.Second):
+			fail("the held pull was not answered")
 		}
-	}()
-	time.Sleep(800 * time.Millisecond)
-	that(len(held) == 0, "the pull is held")
-	sent := time.Now()
-	send(producer, message(topic, "second"))
-	select {
-	case got := <-held:
-		between(0, 500, time.Since(sent).Milliseconds(), "ms from send to the held pull's answer")
-		pullShape(got, primitive.PullFound, 2, 0, 2, "the held pull")
-		eq("second", string(got.GetMessageExts()[0].Body), "message of the held pull")
-	case <-time.After(5 * time.Second):
-		fail("the held pull was not answered")
 	}
+	between(0, 500, fastest, "ms from send to the held pull's answer, the fastest of three")
 }
 
 func pullOffsets(c *ctx) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
@@ -116,42 +117,47 @@ final class PullScenarios {
         // The broker looks at held pulls every 5 s, so 3 s of patience end between 3 and 8 s.
         Check.between(2_900, 9_000, waited, "ms of a wait in vain");
 
-        CompletableFuture<PullResult> held = new CompletableFuture<>();
-        new Thread(() -> {
-            try {
-                held.complete(consumer.pullBlockIfNotFound(queue, "*", 1, 10));
-            } catch (Exception e) {
-                held.completeExceptionally(e);
-            }
-        }).start();
-        Thread.sleep(800);
-        Check.that(!held.isDone(), "the pull is held");
-        long sent = System.currentTimeMillis();
-        producer.send(Ctx.message(topic, "second"));
-        PullResult got = held.get(5, TimeUnit.SECONDS);
-        Check.between(0, 500, System.currentTimeMillis() - sent, "ms from send to the held pull's answer");
-        shape(got, PullStatus.FOUND, 2, 0, 2, "the held pull");
-        Check.eq("second", Inbox.text(got.getMsgFoundList().get(0)), "message of the held pull");
+        // The arrival answers a held pull, not one of those looks. A busy machine may hold up one of three answers, but not all of them.
+        long fastest = Long.MAX_VALUE;
+        for (int i = 1; i <= 3; i++) {
+            long offset = i;
+            CompletableFuture<PullResult> held = meanwhile(() -> consumer.pullBlockIfNotFound(queue, "*", offset, 10));
+            Thread.sleep(500);
+            Check.that(!held.isDone(), "pull " + i + " is held");
+            long sent = System.currentTimeMillis();
+            producer.send(Ctx.message(topic, "held" + i));
+            PullResult got = held.get(5, TimeUnit.SECONDS);
+            fastest = Math.min(fastest, System.currentTimeMillis() - sent);
+            shape(got, PullStatus.FOUND, i + 1, 0, i + 1, "held pull " + i);
+            Check.eq("held" + i, Inbox.text(got.getMsgFoundList().get(0)), "message of held pull " + i);
+        }
+        Check.between(0, 500, fastest, "ms from send to the held pull's answer, the fastest of three");
 
         // A held pull with a tag is not woken by other tags.
-        CompletableFuture<PullResult> filtered = new CompletableFuture<>();
-        new Thread(() -> {
-            try {
-                filtered.complete(consumer.pullBlockIfNotFound(queue, "wanted", 2, 10));
-            } catch (Exception e) {
-                filtered.completeExceptionally(e);
-            }
-        }).start();
+        CompletableFuture<PullResult> filtered = meanwhile(() -> consumer.pullBlockIfNotFound(queue, "wanted", 4, 10));
         Thread.sleep(500);
         producer.send(Ctx.message(topic, "other", "", "third"));
         Thread.sleep(400);
         Check.that(!filtered.isDone(), "a pull for another tag stays held");
         producer.send(Ctx.message(topic, "wanted", "", "fourth"));
-        got = filtered.get(5, TimeUnit.SECONDS);
+        PullResult got = filtered.get(5, TimeUnit.SECONDS);
         Check.eq(PullStatus.FOUND, got.getPullStatus(), "status of the filtered pull");
         Check.eq(1, got.getMsgFoundList().size(), "messages of the filtered pull");
         Check.eq("fourth", Inbox.text(got.getMsgFoundList().get(0)), "message of the filtered pull");
-        Check.eq(4L, got.getNextBeginOffset(), "next offset of the filtered pull");
+        Check.eq(6L, got.getNextBeginOffset(), "next offset of the filtered pull");
+    }
+
+    /** Does something in a thread of its own. */
+    private static <T> CompletableFuture<T> meanwhile(Callable<T> work) {
+        CompletableFuture<T> result = new CompletableFuture<>();
+        new Thread(() -> {
+            try {
+                result.complete(work.call());
+            } catch (Exception e) {
+                result.completeExceptionally(e);
+            }
+        }).start();
+        return result;
     }
 
     /** Twenty pulls held on one queue are all answered by one arrival. */
