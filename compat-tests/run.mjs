@@ -13,14 +13,14 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { apacheLib, Missing, WORK } from "./lib/build.mjs";
 import { CLIENTS } from "./lib/clients.mjs";
+import { planSuites } from "./lib/plan.mjs";
 import { Ports } from "./lib/ports.mjs";
 import { Report } from "./lib/report.mjs";
 import { SCENARIOS } from "./lib/scenarios.mjs";
 import { listScenarios, runClient } from "./lib/session.mjs";
-import { SETUPS } from "./lib/setups.mjs";
 import { Slots } from "./lib/slots.mjs";
 import { Station } from "./lib/station.mjs";
-import { cellOf, reasonFor, secondTry } from "./lib/verdict.mjs";
+import { cellOf, secondTry } from "./lib/verdict.mjs";
 
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000);
 
@@ -68,7 +68,9 @@ const clients = await prepareClients();
 const lib = kinds.includes("apache") ? prepareApache() : undefined;
 /** Outcomes by `scenario|client|server`, in the order of the tries. */
 const tries = new Map();
-const suites = planSuites();
+/** Why there was a second one, by the same key. */
+const whyAgain = new Map();
+const suites = planSuites({ clients, kinds: kinds.filter((kind) => kind !== "apache" || lib), names: scenarioNames });
 await firstTries();
 await secondTries();
 finish();
@@ -102,38 +104,6 @@ function prepareApache() {
   }
 }
 
-/** A suite is one client's scenarios of one setup against one server; suites of a setup share a server where the setup allows it. */
-function planSuites() {
-  const planned = [];
-  for (const [setupName, setup] of Object.entries(SETUPS)) {
-    const stations = {};
-    for (const client of clients) {
-      const names = scenarioNames.filter(
-        (name) =>
-          SCENARIOS[name].setup === setupName &&
-          client.offered.includes(name) &&
-          !reasonFor(SCENARIOS[name].without, client.id),
-      );
-      if (names.length === 0) continue;
-      // By turns, so that both servers are measured under the same load.
-      for (const kind of kinds.filter((one) => one !== "apache" || lib)) {
-        if (setup.ownServer || stations[kind] === undefined) {
-          const label = setup.ownServer ? `${setupName}, ${client.id}` : setupName;
-          stations[kind] = { kind, setupName, label, users: 0 };
-        }
-        stations[kind].users++;
-        planned.push({ client, kind, setupName, names, plan: stations[kind] });
-      }
-    }
-  }
-  const made = new Map();
-  for (const suite of planned) {
-    if (!made.has(suite.plan)) made.set(suite.plan, new Station({ ...suite.plan, ports, tempDir, logDir, lib }));
-    suite.station = made.get(suite.plan);
-  }
-  return planned;
-}
-
 /**
  * Suites that run one scenario at a time mostly wait, for a client that looks again after 20 s or 30 s: more of them run at once, beside
  * the others.
@@ -141,17 +111,15 @@ function planSuites() {
 async function firstTries() {
   const busy = new Slots(Math.max(2, Math.floor(cpus().length / 2)));
   const patient = new Slots(3);
+  const stations = new Map();
+  for (const { place } of suites.flatMap(({ parts }) => parts)) {
+    if (!stations.has(place)) stations.set(place, new Station({ ...place, ports, tempDir, logDir, lib }));
+  }
   const runs = suites.map((suite) =>
-    (SETUPS[suite.setupName].parallel === 1 ? patient : busy).run(async () => {
-      const begin = Date.now();
-      const outcomes = await runSuite(suite, "");
-      const who = `${suite.client.id} against ${suite.station.name}`;
-      const failed = [...outcomes].flatMap(([name, list]) =>
-        list.filter(({ ok }) => !ok).map((one) => ({ name, ...one })),
-      );
-      const passed = suite.names.length * repeat - failed.length;
-      console.log(`${who}: ${passed} passed, ${failed.length} failed, ${((Date.now() - begin) / 1000).toFixed(1)} s`);
-      for (const { name, detail } of failed) console.log(`  ${name}: ${detail}`);
+    (suite.parallel === 1 ? patient : busy).run(async () => {
+      const parts = suite.parts.map(({ names, place }) => ({ names, station: stations.get(place) }));
+      const parallel = Number(options.parallel ?? suite.parallel);
+      report.progress(await runSuite({ ...suite, parts, parallel }));
     }),
   );
   await Promise.all(runs);
@@ -161,63 +129,62 @@ async function firstTries() {
 async function secondTries() {
   if (repeat > 1) return;
   for (const suite of suites) {
-    const { client, kind, setupName } = suite;
+    const { client, kind } = suite;
     const failed = (name, server) => tries.get(`${name}|${client.id}|${server}`)?.[0].ok === false;
-    const why = new Map();
-    for (const name of suite.names.filter((one) => failed(one, kind))) {
+    const reason = (name) => {
       const { wavers } = SCENARIOS[name];
-      const reason = secondTry({
-        server: kind,
-        client: client.id,
-        wavers,
-        failedAgainstApache: failed(name, "apache"),
-      });
-      if (reason !== undefined) why.set(name, reason);
+      return secondTry({ server: kind, client: client.id, wavers, failedAgainstApache: failed(name, "apache") });
+    };
+    const parts = [];
+    for (const { names, place } of suite.parts) {
+      const again = names.filter((name) => failed(name, kind) && reason(name) !== undefined);
+      if (again.length === 0) continue;
+      for (const name of again) whyAgain.set(`${name}|${client.id}|${kind}`, reason(name));
+      const label = `${place.setupName}, ${client.id}, second try`;
+      parts.push({ names: again, station: new Station({ ...place, label, users: 1, ports, tempDir, logDir, lib }) });
     }
-    suite.why = why;
-    if (why.size === 0) continue;
-    const label = `${setupName}, ${client.id}, second try`;
-    const station = new Station({ kind, setupName, label, users: 1, ports, tempDir, logDir, lib });
-    const outcomes = await runSuite({ ...suite, names: [...why.keys()], station }, "b", 1);
-    for (const [name, [{ ok, detail }]] of outcomes) {
-      console.log(`${client.id} against ${station.name}: ${name} ${ok ? "passed" : `failed: ${detail}`}`);
-    }
+    if (parts.length === 0) continue;
+    report.progress(await runSuite({ ...suite, parts, parallel: 1, label: `${suite.label}, second try`, suffix: "b" }));
   }
 }
 
-async function runSuite({ client, kind, setupName, names, station }, suffix, parallel) {
-  // Each client has its own prefix for topics and groups, because they share the server.
-  const prefix = `${runId}${kind[0]}${CLIENTS.findIndex(({ id }) => id === client.id)}${suffix}`;
-  let outcomes;
-  try {
-    outcomes = await runClient({
-      client,
-      server: await station.server(),
-      names,
-      parallel: parallel ?? Number(options.parallel ?? SETUPS[setupName].parallel),
-      runId: prefix,
-      logDir,
-      repeat,
-    });
-  } catch (error) {
-    const broken = { ok: false, detail: error.message, ms: 0, facts: {} };
-    outcomes = new Map(names.map((name) => [name, [broken]]));
+/** Runs a suite and keeps its outcomes. */
+async function runSuite({ client, kind, label, parts, parallel, suffix = "" }) {
+  const begin = Date.now();
+  // Each client has its own prefix for topics and groups, because they share the servers.
+  const id = `${runId}${kind[0]}${CLIENTS.findIndex((one) => one.id === client.id)}${suffix}`;
+  const ready = [];
+  const outcomes = new Map();
+  for (const { names, station } of parts) {
+    try {
+      ready.push({ names, server: await station.server() });
+    } catch (error) {
+      const broken = { ok: false, detail: error.message, ms: 0, facts: {} };
+      for (const name of names) outcomes.set(name, [broken]);
+    }
+  }
+  const home = join(logDir, `${client.id}-${kind}-${label}`.replaceAll(/[^a-z0-9.+-]+/g, "-"));
+  if (ready.length > 0) {
+    const ran = await runClient({ client, parts: ready, parallel, runId: id, home, logDir, repeat });
+    for (const [name, list] of ran) outcomes.set(name, list);
   }
   for (const [name, list] of outcomes) {
     const key = `${name}|${client.id}|${kind}`;
     tries.set(key, [...(tries.get(key) ?? []), ...list]);
   }
-  const badStop = await station.leave();
-  if (badStop !== undefined) report.problem(`${station.name} ${badStop}`);
-  return outcomes;
+  for (const { station } of parts) {
+    const badStop = await station.leave();
+    if (badStop !== undefined) report.problem(`${station.name} ${badStop}`);
+  }
+  return { who: `${client.id} against ${kind} (${label})`, outcomes, seconds: (Date.now() - begin) / 1000 };
 }
 
 function finish() {
-  for (const { client, kind, names, why } of suites) {
-    for (const name of names) {
-      const list = tries.get(`${name}|${client.id}|${kind}`);
-      if (repeat > 1) report.setRepeated(name, client.id, kind, list);
-      else report.set(name, client.id, kind, cellOf(list, why.get(name)));
+  for (const { client, kind, parts } of suites) {
+    for (const name of parts.flatMap(({ names }) => names)) {
+      const key = `${name}|${client.id}|${kind}`;
+      if (repeat > 1) report.setRepeated(name, client.id, kind, tries.get(key));
+      else report.set(name, client.id, kind, cellOf(tries.get(key), whyAgain.get(key)));
     }
   }
   const { passed, failed, flaky } = report.counts();

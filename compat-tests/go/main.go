@@ -1,7 +1,9 @@
 // The Go half of the compatibility suite: the scenarios of compat-tests/lib/scenarios.mjs as far as rocketmq-client-go v2.1.2 offers them.
 //
-//	scenarios --namesrv HOST:PORT --broker HOST:PORT --run ID [--parallel N] [--repeat N] [--timeout SECONDS] NAME...
+//	scenarios --run ID [--parallel N] [--repeat N] [--timeout SECONDS] --namesrv HOST:PORT --broker HOST:PORT NAME...
 //	scenarios --list
+//
+// A server is that of the names that follow it; there may be several.
 //
 // One JSON line per scenario goes to stdout: {scenario, ok, detail, ms, facts}.
 package main
@@ -75,6 +77,9 @@ func all() map[string]scenario {
 	}
 }
 
+// place is a scenario and the server it runs against.
+type place struct{ scenario, namesrv, broker string }
+
 type result struct {
 	Scenario string            `json:"scenario"`
 	Ok       bool              `json:"ok"`
@@ -89,6 +94,7 @@ func main() {
 	var namesrv, broker, run string
 	parallel, repeat, timeout := 1, 1, 120
 	var names []string
+	var places []place
 	for i := 1; i < len(os.Args); i++ {
 		next := func() string { i++; return os.Args[i] }
 		switch os.Args[i] {
@@ -114,7 +120,7 @@ func main() {
 		case "--timeout":
 			timeout, _ = strconv.Atoi(next())
 		default:
-			names = append(names, os.Args[i])
+			places = append(places, place{os.Args[i], namesrv, broker})
 		}
 	}
 	faults := &faults{in: bufio.NewReader(os.Stdin)}
@@ -126,13 +132,13 @@ func main() {
 		if repeat > 1 {
 			id = fmt.Sprintf("%sr%d", run, round)
 		}
-		for _, name := range names {
+		for _, p := range places {
 			lanes <- struct{}{}
 			done.Add(1)
 			go func() {
 				defer done.Done()
-				c := newCtx(namesrv, broker, id, name, faults)
-				outcome := one(c, scenarios[name], time.Duration(timeout)*time.Second)
+				c := newCtx(p.namesrv, p.broker, id, p.scenario, faults)
+				outcome := one(c, scenarios[p.scenario], time.Duration(timeout)*time.Second)
 				line, _ := json.Marshal(outcome)
 				out.Lock()
 				fmt.Println(string(line))

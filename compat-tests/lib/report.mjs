@@ -49,6 +49,14 @@ export class Report {
     return this.#skipped;
   }
 
+  /** Prints how a suite went, as soon as it is over. */
+  progress({ who, outcomes, seconds }) {
+    const all = [...outcomes].flatMap(([name, list]) => list.map((one) => ({ name, ...one })));
+    const failed = all.filter(({ ok }) => !ok);
+    console.log(`${who}: ${all.length - failed.length} passed, ${failed.length} failed, ${seconds.toFixed(1)} s`);
+    for (const { name, detail } of failed) console.log(`  ${name}: ${detail}`);
+  }
+
   get rows() {
     return Object.keys(SCENARIOS).filter((scenario) =>
       this.clients.some((client) => this.servers.some((server) => this.get(scenario, client, server))),

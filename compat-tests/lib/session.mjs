@@ -10,27 +10,24 @@ const SILENCE_MS = 300_000;
 
 /**
  * @typedef {{ ok: boolean, detail: string, ms: number, facts: Record<string, string> }} Outcome
- * @param {{ client: import("./build.mjs").Client & { id: string }, server: any, names: string[], parallel: number, runId: string, logDir: string, repeat?: number }} options
- *   `logDir` gets the client's output and, as its home directory, its own log files; `repeat` is how often each scenario runs.
+ * @param {{ client: import("./build.mjs").Client & { id: string }, parts: { names: string[], server: any }[], parallel: number, runId: string, home: string, logDir: string, repeat?: number }} options
+ *   `home` gets the client's output and its own log files; `repeat` is how often each scenario runs. The first server is the one that a
+ *   scenario's faults are done to.
  * @returns {Promise<Map<string, Outcome[]>>} by scenario; each name has as many outcomes as it was to run.
  */
-export async function runClient({ client, server, names, parallel, runId, logDir, repeat = 1 }) {
-  const home = join(logDir, `${client.id}-${server.kind}-${runId}`);
+export async function runClient({ client, parts, parallel, runId, home, logDir, repeat = 1 }) {
   mkdirSync(home, { recursive: true });
-  const options = {
-    namesrv: server.namesrvAddr,
-    broker: server.brokerAddr,
-    run: runId,
-    parallel,
-    repeat,
-  };
-  const args = Object.entries(options).flatMap(([key, value]) => [`--${key}`, `${value}`]);
+  const args = ["--run", runId, "--parallel", `${parallel}`, "--repeat", `${repeat}`];
+  for (const { names, server } of parts)
+    args.push("--namesrv", server.namesrvAddr, "--broker", server.brokerAddr, ...names);
   const child = own(
-    new Child(client.id, client.command, [...client.args(home), ...args, ...names], {
+    new Child(client.id, client.command, [...client.args(home), ...args], {
       log: join(home, "out.log"),
       env: client.env?.(home),
     }),
   );
+  const names = parts.flatMap((part) => part.names);
+  const [{ server }] = parts;
   const results = new Map(names.map((name) => [name, []]));
   let timer;
   const listen = () => {

@@ -11,6 +11,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
@@ -32,7 +33,7 @@ import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
  * can inject. Every client gets its own instance name, so scenarios in one JVM share no connection.
  */
 final class Ctx implements AutoCloseable {
-    /** How long a delivery may take to a consumer that was not settled; see {@link #settle}. */
+    /** How long a delivery may take, to a consumer that was not settled ({@link #settle}) or on a busy machine. */
     static final long DELIVERY_MS = 45_000;
 
     private static final AtomicInteger INSTANCES = new AtomicInteger();
@@ -111,8 +112,7 @@ final class Ctx implements AutoCloseable {
     /** Tools that wait so long for each answer. */
     DefaultMQAdminExt admin(long timeoutMs) throws Exception {
         DefaultMQAdminExt created = new DefaultMQAdminExt(timeoutMs);
-        created.setInstanceName(instance());
-        created.setNamesrvAddr(namesrv);
+        place(created);
         created.start();
         onClose(created::shutdown);
         return created;
@@ -134,8 +134,7 @@ final class Ctx implements AutoCloseable {
 
     DefaultMQProducer newProducer() {
         DefaultMQProducer producer = new DefaultMQProducer(group("p"));
-        producer.setNamesrvAddr(namesrv);
-        producer.setInstanceName(instance());
+        place(producer);
         producer.setSendMsgTimeout(10_000);
         producer.setPollNameServerInterval(1_000);
         onClose(producer::shutdown);
@@ -145,8 +144,7 @@ final class Ctx implements AutoCloseable {
     /** A push consumer, not started, from the first offset, with few threads. */
     DefaultMQPushConsumer push(String group) {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
-        consumer.setNamesrvAddr(namesrv);
-        consumer.setInstanceName(instance());
+        place(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setConsumeThreadMin(2);
         consumer.setConsumeThreadMax(4);
@@ -158,8 +156,7 @@ final class Ctx implements AutoCloseable {
     @SuppressWarnings("deprecation")
     DefaultMQPullConsumer pull(String group) throws Exception {
         DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(group);
-        consumer.setNamesrvAddr(namesrv);
-        consumer.setInstanceName(instance());
+        place(consumer);
         onClose(consumer::shutdown);
         consumer.start();
         return consumer;
@@ -168,12 +165,18 @@ final class Ctx implements AutoCloseable {
     /** A lite pull consumer, not started, that commits only when told to. */
     DefaultLitePullConsumer lite(String group) {
         DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(group);
-        consumer.setNamesrvAddr(namesrv);
-        consumer.setInstanceName(instance());
+        place(consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setAutoCommit(false);
         onClose(consumer::shutdown);
         return consumer;
+    }
+
+    /** Where a client finds the servers, who it is, and that it waits long enough for a busy two-core machine. */
+    private void place(ClientConfig client) {
+        client.setNamesrvAddr(namesrv);
+        client.setInstanceName(instance());
+        client.setMqClientApiTimeout(15_000);
     }
 
     String instance() {
@@ -275,14 +278,14 @@ final class Ctx implements AutoCloseable {
     void settle(DefaultMQPushConsumer consumer, String... topics) throws Exception {
         DefaultMQPushConsumerImpl impl = consumer.getDefaultMQPushConsumerImpl();
         for (String topic : topics) {
-            await(20_000, "the consumer to hold " + topic, () -> {
+            await(DELIVERY_MS, "queue of " + topic + " at the consumer", () -> {
                 impl.getmQClientFactory().updateTopicRouteInfoFromNameServer(topic);
                 impl.doRebalance();
                 return held(consumer, topic) > 0;
             });
         }
         for (String topic : topics) {
-            await(20_000, "the broker to know the subscription to " + topic, () -> {
+            await(DELIVERY_MS, "subscription to " + topic + " at the broker", () -> {
                 impl.getmQClientFactory().sendHeartbeatToAllBrokerWithLock();
                 return Shim.knowsSubscription(admin(), consumer, topic);
             });

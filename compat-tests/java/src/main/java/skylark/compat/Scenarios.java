@@ -15,12 +15,16 @@ import java.util.concurrent.TimeoutException;
 /**
  * Runs scenarios against a NameServer and prints one JSON line for each: {scenario, ok, detail, ms, facts}.
  *
- * <p>Usage: {@code Scenarios --namesrv HOST:PORT --broker HOST:PORT --run ID [--parallel N] [--repeat N] [--timeout SECONDS] NAME...}, or
- * {@code Scenarios --list}.
+ * <p>Usage: {@code Scenarios --run ID [--parallel N] [--repeat N] [--timeout SECONDS] --namesrv HOST:PORT --broker HOST:PORT NAME...}, or
+ * {@code Scenarios --list}. A server is that of the names that follow it; there may be several.
  * Nothing else goes to stdout, so clients that print cannot break the lines.
  */
 public final class Scenarios {
     private static final PrintStream OUT = System.out;
+
+    /** A scenario and the server it runs against. */
+    private record Place(String scenario, String namesrv, String broker) {
+    }
 
     private Scenarios() {
     }
@@ -71,7 +75,7 @@ public final class Scenarios {
         int parallel = 1;
         int repeat = 1;
         long timeoutSeconds = 180;
-        List<String> names = new ArrayList<>();
+        List<Place> places = new ArrayList<>();
         for (int i = 0; i < args.length; i++) {
             switch (args[i]) {
                 case "--list" -> {
@@ -84,7 +88,7 @@ public final class Scenarios {
                 case "--parallel" -> parallel = Integer.parseInt(args[++i]);
                 case "--repeat" -> repeat = Integer.parseInt(args[++i]);
                 case "--timeout" -> timeoutSeconds = Long.parseLong(args[++i]);
-                default -> names.add(args[i]);
+                default -> places.add(new Place(args[i], namesrv, broker));
             }
         }
         Faults faults = new Faults(OUT);
@@ -92,14 +96,14 @@ public final class Scenarios {
         ExecutorService bodies = Executors.newCachedThreadPool();
         List<Future<?>> started = new ArrayList<>();
         for (int round = 0; round < repeat; round++) {
-            for (String name : names) {
-                Scenario scenario = all.get(name);
+            for (Place place : places) {
+                Scenario scenario = all.get(place.scenario());
                 if (scenario == null) {
-                    throw new IllegalArgumentException("no scenario " + name);
+                    throw new IllegalArgumentException("no scenario " + place.scenario());
                 }
-                Ctx ctx = new Ctx(namesrv, broker, repeat == 1 ? run : run + "r" + round, name, faults);
+                Ctx ctx = new Ctx(place.namesrv(), place.broker(), repeat == 1 ? run : run + "r" + round, place.scenario(), faults);
                 long limit = timeoutSeconds;
-                started.add(lanes.submit(() -> one(name, scenario, ctx, bodies, limit)));
+                started.add(lanes.submit(() -> one(place.scenario(), scenario, ctx, bodies, limit)));
             }
         }
         for (Future<?> future : started) {
