@@ -40,7 +40,7 @@ export function planSuites({ clients, kinds, names }, setups = SETUPS, scenarios
       suites.push({
         client,
         kind,
-        label: together.map(({ place }) => place.setupName).join("+"),
+        label: "shared servers",
         parallel,
         parts: together,
       });

@@ -58,7 +58,7 @@ export async function runClient({ client, parts, parallel, runId, home, logDir, 
   return results;
 }
 
-/** Does what a scenario orders; what it returns is handed back to the scenario. */
+/** Does what a scenario orders; the text it returns, if any, is handed back to the scenario. */
 async function fault(server, order, logDir) {
   const [name, ...words] = order.split(" ");
   switch (name) {
@@ -70,7 +70,8 @@ async function fault(server, order, logDir) {
       await server.killBroker();
       return server.startBroker();
     case "stop-namesrv":
-      return server.stopNamesrv();
+      await server.stopNamesrv();
+      return undefined;
     case "start-namesrv":
       return server.startNamesrv();
     default:
