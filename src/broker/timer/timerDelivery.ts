@@ -70,11 +70,13 @@ export class TimerDelivery implements AckTarget {
   readonly #topics: (string | undefined)[] = new Array(limits.TIMER_BATCH).fill(undefined);
   /** Of the batch under way. */
   #slotTimes = new Float64Array(0);
+  #rolls = new Uint8Array(0);
   #waiting = 0;
   #reason = "";
   #answered: () => void = () => {};
-  /** Copies taken, since the start. */
+  /** Copies taken, since the start, and those of them that went back into the timer topic. */
   delivered = 0;
+  rolled = 0;
   /** Stops trying again. */
   stopped = false;
   /** What an earlier life delivered without noting it. */
@@ -96,6 +98,7 @@ export class TimerDelivery implements AckTarget {
     const { count } = batch.reads;
     this.#states.fill(OPEN, 0, count);
     this.#slotTimes = batch.slotTimes;
+    this.#rolls = batch.rolls;
     for (;;) {
       let open = 0;
       for (let i = 0; i < count; i++) {
@@ -157,8 +160,9 @@ export class TimerDelivery implements AckTarget {
     draft.suffix = EMPTY;
     const scan = this.#scan;
     scan.scan(this.#copy, 0, draft.propertiesEnd);
-    // What it stands for is in the log already, and no checkpoint counts the copy before it is durable.
-    scan.noWait = true;
+    // What it stands for is in the log already, and no checkpoint counts the copy before it is durable. One that rolls must
+    // be seen by the wheel before later slots are read.
+    scan.noWait = !rolls;
     draft.tagsCode = scan.tagsEnd > scan.tagsStart ? javaHashUtf8(0, this.#copy, scan.tagsStart, scan.tagsEnd) : 0;
     this.#states[i] = WAITING;
     this.#waiting++;
@@ -190,6 +194,7 @@ export class TimerDelivery implements AckTarget {
       case "slaveNotAvailable":
         this.#states[i] = DONE;
         this.delivered++;
+        if (this.#rolls[i] !== 0) this.rolled++;
         this.#counted(i);
         break;
       case "messageIllegal":

@@ -77,6 +77,7 @@ export class TimerDequeue {
 
   /** The clock went back: slots from this time on will be read again. They are empty, but for what comes now. */
   goBackTo(slotTime: number): void {
+    if (slotTime < this.readTime) this.#context.files.comeAgain(slotTime, this.readTime);
     this.readTime = Math.min(this.readTime, slotTime);
     if (this.#running === undefined) this.#arm();
   }
@@ -114,10 +115,13 @@ export class TimerDequeue {
       if (this.readTime >= end) return;
       // Whatever was stored before its slot was over, and every recall of it, enters the wheel before the slot is read.
       if (!(await this.#enqueue.reach(store.maxOffset(TIMER_TOPIC, 0))) && this.#stopped) return;
+      const { rolled } = this.delivery;
       for (let steps = 1; this.readTime < end && !this.#halted; steps++) {
         const slot = this.readTime;
         if (!files.wheel.find(slot)) this.readTime = slot + files.precisionMs;
         else if (!(await this.#slot(slot))) return;
+        // What rolled may be due in the very next slot, when the broker was away for long.
+        if (this.delivery.rolled !== rolled) break;
         if (steps % STEPS_PER_TURN === 0) await this.#pause();
       }
     }
@@ -138,10 +142,15 @@ export class TimerDequeue {
         if (!(await this.#chain(last, done, deleted))) return false;
         done = last;
       }
-      // In one step: no checkpoint sees the slot empty and not counted, or counted and full.
-      files.wheel.clear(slot);
+      // In one step: no checkpoint sees the slot passed and not counted, or the reverse.
       this.#pending.moveTo(metrics);
-      if (this.readTime === slot) this.readTime = slot + files.precisionMs;
+      if (this.readTime === slot) {
+        files.finish(slot);
+        this.readTime = slot + files.precisionMs;
+      } else {
+        // The clock went back meanwhile: its time comes again.
+        files.wheel.clear(slot);
+      }
       return true;
     } catch (error) {
       // The slot is read again from its beginning; what of it is in the log already must not come twice.

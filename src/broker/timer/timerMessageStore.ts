@@ -141,7 +141,7 @@ export class TimerMessageStore implements Timers {
           recovery: recovery.kind,
           readTimeMs: this.#dequeue.readTime,
           queueOffset: this.#enqueue.queueOffset,
-          pending: this.#files.wheel.total,
+          pending: this.#files.pending,
         },
         "timers recovered",
       );
@@ -331,7 +331,7 @@ export class TimerMessageStore implements Timers {
     return timerStats(
       Math.trunc(behindMs / 1000),
       this.#context.store.maxOffset(TIMER_TOPIC, 0) - this.#enqueue.queueOffset,
-      this.#files.wheel.total,
+      this.#files.pending,
       this.#enqueueRate.text(),
       this.#dequeueRate.text(),
     );
@@ -343,6 +343,6 @@ export class TimerMessageStore implements Timers {
 
   /** Messages in the wheel, recalls counted backwards. */
   get pending(): number {
-    return this.#files.wheel.total;
+    return this.#files.pending;
   }
 }

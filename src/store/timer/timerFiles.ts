@@ -3,7 +3,8 @@
  * TimerMessageStore.recover). Knows slots and units; what is in them and when it is due is the broker's.
  *
  * Order of every flush: commit log, timer log, wheel, checkpoint. So the wheel on disk never points to a unit that is not
- * durable, and the checkpoint never counts what is not. After a crash our own files are taken back to the checkpoint:
+ * durable, and the checkpoint never counts what is not. A delivered slot stays until a checkpoint has passed it: a recall in it
+ * may have to meet its message again. After a crash our own files are taken back to the checkpoint:
  * slots that are ahead of it follow their chain backwards, units behind it are cut and entered again from the queue. That
  * is exact, where Apache's own rule (believe every whole unit in the last files) enters some messages twice.
  */
@@ -57,6 +58,9 @@ export class TimerFiles {
   readonly #cache: FileCache;
   /** The timer log is durable below. */
   #synced = 0;
+  /** Slots that are delivered but lie behind the last checkpoint's read time, and their messages. */
+  readonly #done = new Map<number, number>();
+  #doneMessages = 0;
   /** A sync failed: bytes may be gone, no later checkpoint may vouch for them. */
   #failed = false;
 
@@ -208,6 +212,34 @@ export class TimerFiles {
     wheel.put(slotTime, known ? firstPosition : position, position, num + (deletes ? -1 : 1));
   }
 
+  /** A slot is delivered; it goes when a checkpoint has passed it. */
+  finish(slotTime: number): void {
+    const num = this.wheel.numAt(slotTime);
+    this.#done.set(slotTime, num);
+    this.#doneMessages += num;
+  }
+
+  #dropDone(slotTimes: Iterable<number>): void {
+    for (const slotTime of slotTimes) {
+      const num = this.#done.get(slotTime);
+      if (num === undefined) continue;
+      this.#done.delete(slotTime);
+      this.#doneMessages -= num;
+      this.wheel.drop(slotTime);
+    }
+  }
+
+  /** The times of `[from, to)` come again, because the clock went back: what was delivered in them must not. */
+  comeAgain(from: number, to: number): void {
+    this.wheel.erase(from, to);
+    this.#dropDone([...this.#done.keys()].filter((slotTime) => slotTime >= from));
+  }
+
+  /** Messages in slots to come, recalls counted backwards. */
+  get pending(): number {
+    return this.wheel.total - this.#doneMessages;
+  }
+
   /** Whether a flush would write more than a checkpoint with another read time. */
   get dirty(): boolean {
     return this.wheel.dirty || this.log.end !== this.#synced;
@@ -234,6 +266,7 @@ export class TimerFiles {
     const to = log.end;
     const state = stateOf(to);
     const pages = wheel.take();
+    const done = [...this.#done.keys()];
     let syncing = false;
     try {
       await messages();
@@ -245,6 +278,7 @@ export class TimerFiles {
       await this.#names.sync();
       await this.checkpoint.write(state);
       this.#synced = to;
+      this.#dropDone(done);
       return true;
     } catch (error) {
       wheel.back(pages);

@@ -9,8 +9,8 @@
  *   24  num                    i32   messages, those that delete others counted backwards
  *   28  magic                  i32   0
  *
- * In memory are only the pages of 128 slots that hold something, so a million timers within a day take 3 MB. A slot is
- * emptied when all its messages were delivered: after a clock that went back it must not be found again.
+ * In memory are only the pages of 128 slots that hold something, so a million timers within a day take 3 MB. Slots that are
+ * over stay in the file, as Apache leaves them: those before the checkpoint's read time are nobody's.
  */
 import { Buffer } from "node:buffer";
 import * as path from "node:path";
@@ -128,16 +128,38 @@ export class TimerWheel {
     this.#dirty.add(Math.floor(index / PAGE_SLOTS));
   }
 
-  /** Empties the slot of `timeMs`. */
+  /** Empties the slot of `timeMs`, also in the file. */
   clear(timeMs: number): void {
+    if (this.find(timeMs)) this.#dirty.add(this.#empty(timeMs));
+  }
+
+  /** Empties the slot of `timeMs` in memory only: the checkpoint has passed it. */
+  drop(timeMs: number): void {
     if (!this.find(timeMs)) return;
+    const pageIndex = this.#empty(timeMs);
+    if (this.#used[pageIndex] === 0 && !this.#dirty.has(pageIndex)) this.#pages[pageIndex] = undefined;
+  }
+
+  /** Empties the slots of `[fromMs, toMs)`, also those that are only left in the file: their times come again. */
+  erase(fromMs: number, toMs: number): void {
+    const end = Math.min(toMs, fromMs + WHEEL_SLOTS * this.precisionMs);
+    for (let time = fromMs; time < end; time += this.precisionMs) {
+      this.clear(time);
+      const index = Math.floor(time / this.precisionMs) % WHEEL_SLOTS;
+      this.#pageOf(index);
+      this.#dirty.add(Math.floor(index / PAGE_SLOTS));
+    }
+  }
+
+  /** Empties the slot found last; returns its page. */
+  #empty(timeMs: number): number {
     const index = Math.floor(timeMs / this.precisionMs) % WHEEL_SLOTS;
     const pageIndex = Math.floor(index / PAGE_SLOTS);
     const at = (index % PAGE_SLOTS) * SLOT_BYTES;
     this.total -= this.num;
     (this.#pages[pageIndex] as Buffer).fill(0, at, at + SLOT_BYTES);
     this.#used[pageIndex]--;
-    this.#dirty.add(pageIndex);
+    return pageIndex;
   }
 
   /** Forgets all slots; the file follows with the next write. */
