@@ -29,8 +29,10 @@ describe("the timer log", () => {
     const positions = fill(log, 40, MAGIC_DEFAULT | MAGIC_ROLL | MAGIC_DELETE);
     // Nine units and a blank to a file.
     expect(positions.slice(7, 11)).toEqual([364, 416, 520, 572]);
-    for (const reader of [log, (log.writeOut(), logOn(disk))]) {
-      if (reader !== log) reader.cutAt(log.end);
+    for (const fromFiles of [false, true]) {
+      if (fromFiles) log.writeOut();
+      const reader = fromFiles ? logOn(disk) : log;
+      if (fromFiles) reader.cutAt(log.end);
       const unit = new TimerUnit();
       for (const [i, position] of positions.entries()) {
         expect(await reader.read(position, unit)).toBe(true);
