@@ -119,6 +119,7 @@ export const SCENARIOS = {
   "group-config": { about: "every field of a group, retry policies, attributes", setup: "standard" },
   "group-disabled": { about: "consumeEnable=false", setup: "standard" },
   "group-no-broadcast": { about: "consumeBroadcastEnable=false", setup: "standard" },
+  "group-forbidden": { about: "a group forbidden to read one topic", setup: "standard" },
   "group-not-notified": { about: "notifyConsumerIdsChangedEnable=false", setup: "standard", slow: true },
   "group-slow-readers": { about: "slaveReadEnable: which broker a reader is sent to", setup: "contrary" },
   "group-deleted": { about: "a group deleted with its offsets", setup: "standard" },

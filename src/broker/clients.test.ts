@@ -4,7 +4,7 @@ import type { SubscriptionData } from "../protocol/bodies/subscriptionData.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { FakeCaller } from "../testing/fakeCaller.ts";
 import { FakeClock } from "../testing/fakeClock.ts";
-import { type Client, Clients, type ConsumerKind } from "./clients.ts";
+import { type Client, type ClientOptions, Clients, type ConsumerKind } from "./clients.ts";
 
 const PUSH: ConsumerKind = {
   consumeType: "CONSUME_PASSIVELY",
@@ -12,11 +12,19 @@ const PUSH: ConsumerKind = {
   consumeFromWhere: "CONSUME_FROM_LAST_OFFSET",
 };
 
-function make(notifyConsumerIdsChangedEnable = true) {
+function make(notifyConsumerIdsChangedEnable = true, given: Partial<ClientOptions> = {}) {
   const clock = new FakeClock();
   const log = silentLogger();
   const warn = vi.spyOn(log, "warn");
-  const clients = new Clients({ notifyConsumerIdsChangedEnable, channelExpiredTimeout: 120_000 }, clock, log);
+  const options: ClientOptions = {
+    notifyConsumerIdsChangedEnable,
+    realTimeNotifyConsumerChange: true,
+    enableRegisterProducer: true,
+    rejectTransactionMessage: false,
+    channelExpiredTimeout: 120_000,
+    ...given,
+  };
+  const clients = new Clients(options, clock, log);
   return { clients, clock, warn };
 }
 
@@ -70,6 +78,27 @@ describe("Clients", () => {
     off.clients.registerConsumer("g", a, PUSH, [sub("T")], true);
     await off.clock.settle();
     expect(notified(a)).toHaveLength(1);
+  });
+
+  it("tells of changes every 15 s only without realTimeNotifyConsumerChange", async () => {
+    const { clients, clock } = make(true, { realTimeNotifyConsumerChange: false });
+    const [a, b] = [client("a"), client("b")];
+    clients.registerConsumer("g", a, PUSH, [sub("T")], true);
+    await clock.advance(10_000);
+    clients.registerConsumer("g", b, PUSH, [sub("T")], true);
+    expect([notified(a), notified(b)]).toEqual([[], []]);
+    await clock.advance(6_000);
+    expect([notified(a), notified(b)]).toEqual([["g"], ["g"]]);
+  });
+
+  it("notes no new producers with enableRegisterProducer=false while transactions are refused", () => {
+    const quiet = { enableRegisterProducer: false, rejectTransactionMessage: true };
+    const { clients } = make(true, quiet);
+    clients.registerProducer("p", client("a"));
+    expect(clients.producers("p")).toBeUndefined();
+    const taken = make(true, { ...quiet, rejectTransactionMessage: false });
+    taken.clients.registerProducer("p", client("a"));
+    expect(taken.clients.producers("p")).toHaveLength(1);
   });
 
   it("sends one notification per turn, however many joined in it", async () => {

@@ -13,6 +13,11 @@ import { RequestCode } from "../protocol/generated/requestCodes.ts";
 /** The options this table reads, by Apache's keys. */
 export interface ClientOptions {
   readonly notifyConsumerIdsChangedEnable: boolean;
+  /** false: members are told every 15 s of what changed since, not at once */
+  readonly realTimeNotifyConsumerChange: boolean;
+  /** false: producers are not noted while nobody could check them back (rejectTransactionMessage) */
+  readonly enableRegisterProducer: boolean;
+  readonly rejectTransactionMessage: boolean;
   /** ms without a heartbeat after which a consumer is gone */
   readonly channelExpiredTimeout: number;
 }
@@ -21,6 +26,8 @@ export interface ClientOptions {
 const PRODUCER_EXPIRED_MS = 120_000;
 /** Apache: ClientHousekeepingService. */
 const SCAN_PERIOD_MS = 10_000;
+/** Apache: DefaultConsumerIdsChangeListener, without realTimeNotifyConsumerChange. */
+const SLOW_NOTICE_MS = 15_000;
 /** Warnings about shared client ids that are remembered, so that each is given once. */
 const SHARED_IDS_REMEMBERED = 10_000;
 
@@ -224,6 +231,8 @@ export class Clients {
   registerProducer(group: string, client: Client): void {
     if (!client.caller.open) return;
     let members = this.#producers.get(group);
+    const { enableRegisterProducer, rejectTransactionMessage } = this.#options;
+    if (!enableRegisterProducer && rejectTransactionMessage && !members?.has(client.caller.id)) return;
     if (members === undefined) {
       members = new Map();
       this.#producers.set(group, members);
@@ -362,10 +371,13 @@ export class Clients {
     if (watched !== undefined && watched.producers.size === 0) this.#forgetProducer(watched, callerId);
   }
 
-  /** Tells the members to rebalance: once per turn, however many of them came or went in it. */
+  /** Tells the members to rebalance: once per turn (or 15 s), however many of them came or went in it. */
   #notify(info: ConsumerGroup, newcomer?: number): void {
     if (!this.#options.notifyConsumerIdsChangedEnable || info.messageModel === "BROADCASTING") return;
-    if (this.#toNotify.size === 0) this.#clock.endOfTurn(() => this.#sendNotifications());
+    if (this.#toNotify.size === 0) {
+      if (this.#options.realTimeNotifyConsumerChange) this.#clock.endOfTurn(() => this.#sendNotifications());
+      else this.#clock.after(SLOW_NOTICE_MS, () => this.#sendNotifications());
+    }
     let newcomers = this.#toNotify.get(info.name);
     if (newcomers === undefined) {
       newcomers = new Set();

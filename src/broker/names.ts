@@ -55,6 +55,22 @@ const NOT_ALLOWED_TO_SEND: ReadonlySet<string> = new Set([
   ROCKSDB_TRANS_OP_HALF_TOPIC,
 ]);
 
+/** Groups that tools and the system itself pull with (MixAll.isSysConsumerGroupPullMessage). */
+const SYSTEM_PULLERS: ReadonlySet<string> = new Set([
+  "DEFAULT_CONSUMER",
+  "TOOLS_CONSUMER",
+  "SCHEDULE_CONSUMER",
+  "FILTERSRV_CONSUMER",
+  "__MONITOR_CONSUMER",
+  "SELF_TEST_C_GROUP",
+  "CID_ONS-HTTP-PROXY",
+  "CID_ONSAPI_PERMISSION",
+  "CID_ONSAPI_OWNER",
+  "CID_ONSAPI_PULL",
+]);
+
+export const isSystemPuller = (group: string): boolean => SYSTEM_PULLERS.has(group) || group.startsWith("CID_RMQ_SYS_");
+
 export const retryTopic = (group: string): string => RETRY_PREFIX + group;
 export const dlqTopic = (group: string): string => DLQ_PREFIX + group;
 export const isRetryOrDlq = (topic: string): boolean => topic.startsWith(RETRY_PREFIX) || topic.startsWith(DLQ_PREFIX);

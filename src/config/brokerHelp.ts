@@ -42,6 +42,10 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   enableSplitMetadata: live("Hand out topic and group tables in pages"),
   splitMetadataSize: live("Rows in one page of a topic or group table"),
   notifyConsumerIdsChangedEnable: live("Tell a group's members at once when one joins or leaves"),
+  lockInStrictMode: live("Lock queues for orderly consumers only when most of totalReplicas agree"),
+  totalReplicas: live("Brokers that hold the same messages, for lockInStrictMode"),
+  realTimeNotifyConsumerChange: live("Tell them on the spot rather than every 15 seconds"),
+  enableRegisterProducer: live("Note producers even where transactions are refused, so that nobody checks them back"),
   useServerSideResetOffset: live("Reset consumer offsets in the broker rather than in the clients"),
   storeReplyMessageEnable: live("Store replies of request-reply calls"),
   slaveReadEnable: live("Let groups say which broker their consumers read from"),
@@ -50,6 +54,7 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   ),
 
   // Sending and pulling
+  startAcceptSendRequestTimeStamp: live("Milliseconds since 1970 before which sends are refused; 0: never"),
   maxMessageSize: live("Largest message in bytes"),
   rejectPullConsumerEnable: live("Refuse consumers that pull by themselves"),
   enablePropertyFilter: live("Allow SQL92 filters on message properties"),

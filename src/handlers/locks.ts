@@ -5,15 +5,20 @@ import { LockBatchMqRequestHeader, UnlockBatchMqRequestHeader } from "../protoco
 import { type BrokerParts, need, ok, requestRow } from "./parts.ts";
 
 /**
- * Only this broker's own locks count: lockInStrictMode asks the other replicas of a broker group, and a broker without
- * slaves is its whole quorum.
+ * With lockInStrictMode a queue is locked only when most of totalReplicas hold the lock. This broker is alone (there is
+ * no replication yet), so with more replicas than itself nothing can be locked, as in Apache when the others are away.
  */
-export function lockRows({ locks }: Pick<BrokerParts, "locks">): Row[] {
+export function lockRows({ config, locks, log }: Pick<BrokerParts, "config" | "locks" | "log">): Row[] {
   return [
     requestRow("LOCK_BATCH_MQ", LockBatchMqRequestHeader, (call) => {
-      const { consumerGroup, clientId, mqSet } = decodeLockBatchRequest(call.body);
+      const { consumerGroup, clientId, mqSet, onlyThisBroker } = decodeLockBatchRequest(call.body);
       const locked = locks.tryLockBatch(need(consumerGroup, "consumerGroup"), mqSet, need(clientId, "clientId"));
-      return ok(undefined, encodeLockBatchResponse(locked));
+      const { lockInStrictMode, totalReplicas } = config;
+      if (onlyThisBroker || !lockInStrictMode || totalReplicas < 2) {
+        return ok(undefined, encodeLockBatchResponse(locked));
+      }
+      log.warn({ consumerGroup, clientId, totalReplicas }, "no queue locked: most of the replicas do not answer");
+      return ok(undefined, encodeLockBatchResponse([]));
     }),
     requestRow("UNLOCK_BATCH_MQ", UnlockBatchMqRequestHeader, (call) => {
       const { consumerGroup, clientId, mqSet } = decodeLockBatchRequest(call.body);

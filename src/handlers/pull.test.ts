@@ -557,6 +557,15 @@ describe("a pull is refused", () => {
     expect((await pull({ sysFlag: 0 })).code).toBe(19);
   });
 
+  it("with rejectPullConsumerEnable, unless by a member of its group, for push consumers, or by the system", async () => {
+    broker.config.rejectPullConsumerEnable = true;
+    const stray = "the consumer's group info not exist, or the pull consumer is rejected by server.";
+    await refused(24, `${stray}${FAQ_HINT}`);
+    expect((await pull({ consumerGroup: "TOOLS_CONSUMER" })).code).toBe(19);
+    subscribe("*");
+    expect((await pull()).code).toBe(19);
+  });
+
   it("with a tag expression of separators alone; one of blanks passes nothing", async () => {
     put("a");
     await refused(23, "parse the consumer's subscription failed", { subscription: "||" });

@@ -4,7 +4,7 @@
  * again. A pull that finds nothing waits in PullHolds.
  */
 import { isReadable } from "../broker/model.ts";
-import { RETRY_PREFIX } from "../broker/names.ts";
+import { isSystemPuller, RETRY_PREFIX } from "../broker/names.ts";
 import type { Held, PullHolds } from "../broker/pullHolds.ts";
 import { RetryFilter } from "../broker/retryFilter.ts";
 import { FilterCache, isTagType, type UnitFilter } from "../filter/messageFilter.ts";
@@ -123,6 +123,12 @@ export class Puller {
     }
     const filter = this.#filter(request, group);
     if ("code" in filter) return filter;
+    if (config.rejectPullConsumerEnable && this.#isStrayPuller(request.group, call.caller)) {
+      return refuse(
+        "SUBSCRIPTION_NOT_EXIST",
+        `the consumer's group info not exist, or the pull consumer is rejected by server.${FAQ_HINT}`,
+      );
+    }
     const pull = this.#pull;
     pull.out = call.out;
     pull.caller = call.caller;
@@ -132,6 +138,13 @@ export class Puller {
     pull.seenTo = request.queueOffset;
     pull.from = request.queueOffset;
     return pull;
+  }
+
+  /** rejectPullConsumerEnable: who pulls must be a member of its group, unless that is one of push consumers, or a system's. */
+  #isStrayPuller(group: string, caller: Caller): boolean {
+    const online = this.#parts.clients.consumerGroup(group);
+    if (online !== undefined && online.consumeType !== "CONSUME_ACTIVELY") return false;
+    return !online?.members.has(caller.id) && !isSystemPuller(group);
   }
 
   #filter(request: PullRequest, group: SubscriptionGroupConfig): UnitFilter | Reply {

@@ -409,6 +409,17 @@ describe("a refusal", () => {
     });
   });
 
+  it("of everything before startAcceptSendRequestTimeStamp", async () => {
+    broker.config.startAcceptSendRequestTimeStamp = new Date(2100, 0, 2, 3, 4, 5, 6).getTime();
+    expect(await send()).toMatchObject({
+      code: 1,
+      remark: "broker unable to service, until 2100-01-02 03:04:05,006",
+      fields: COMMON,
+    });
+    broker.config.startAcceptSendRequestTimeStamp = 1;
+    expect(await send()).toMatchObject({ code: 0 });
+  });
+
   it("rule 25: of an illegal message: a body above 4 MiB, properties above 32 KB", async () => {
     expect(await send({}, Buffer.alloc(4194305))).toMatchObject({
       code: 13,

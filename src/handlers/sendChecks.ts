@@ -3,6 +3,7 @@
  * topic's own write permission is not asked here: as in Apache it only takes the queues out of the route.
  */
 
+import { localTimestamp } from "../base/clock.ts";
 import { isWriteable, TOPIC_UNIT, TOPIC_UNIT_SUB } from "../broker/model.ts";
 import { isNotAllowedToSend, RETRY_PREFIX, topicNameProblem } from "../broker/names.ts";
 import { describeTopicConfig, PERM_READ, PERM_WRITE, type TopicConfig } from "../protocol/bodies/topicConfig.ts";
@@ -11,13 +12,17 @@ import { FAQ_HINT } from "../protocol/faq.ts";
 import type { SendRequest } from "../protocol/sendCodec.ts";
 import { type BrokerParts, refuse } from "./parts.ts";
 
-type Parts = Pick<BrokerParts, "config" | "topics">;
+type Parts = Pick<BrokerParts, "config" | "topics" | "clock">;
 /** What is asked of a send request, whatever protocol brought it. */
 type Request = Pick<SendRequest, "topic" | "queueId" | "unitMode" | "defaultTopic" | "defaultTopicQueueNums">;
 
 /** The topic to send to, created if that is allowed, or the refusal. */
 export function checkSend(parts: Parts, request: Request, caller: Caller): TopicConfig | Reply {
   const { topic } = request;
+  const { startAcceptSendRequestTimeStamp: opensAt } = parts.config;
+  if (opensAt > 0 && parts.clock.now() < opensAt) {
+    return refuse("SYSTEM_ERROR", `broker unable to service, until ${readable(opensAt)}`);
+  }
   const known = parts.topics.get(topic);
   if (
     known !== undefined &&
@@ -72,4 +77,10 @@ function create(parts: Parts, request: Request, caller: Caller): TopicConfig | u
   const created = parts.topics.createInSend(topic, defaultTopic, defaultTopicQueueNums, sysFlag, caller.address);
   if (created !== undefined || !retry) return created;
   return parts.topics.createInSendBack(topic, 1, PERM_READ | PERM_WRITE, sysFlag);
+}
+
+/** `yyyy-MM-dd HH:mm:ss,SSS` in local time (UtilAll.timeMillisToHumanString2). */
+function readable(timeMs: number): string {
+  const t = localTimestamp(timeMs);
+  return `${t.slice(0, 4)}-${t.slice(4, 6)}-${t.slice(6, 8)} ${t.slice(8, 10)}:${t.slice(10, 12)}:${t.slice(12, 14)},${t.slice(14)}`;
 }

@@ -1,5 +1,6 @@
 package skylark.compat;
 
+import java.util.List;
 import java.util.Map;
 import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
@@ -18,6 +19,7 @@ final class GroupScenarios {
         all.put("group-config", GroupScenarios::config);
         all.put("group-disabled", GroupScenarios::disabled);
         all.put("group-no-broadcast", GroupScenarios::noBroadcast);
+        all.put("group-forbidden", GroupScenarios::forbidden);
         all.put("group-not-notified", GroupScenarios::notNotified);
         all.put("group-slow-readers", GroupScenarios::slowReaders);
         all.put("group-deleted", GroupScenarios::deleted);
@@ -67,6 +69,32 @@ final class GroupScenarios {
         Check.eq(0, inbox.size(), "messages by broadcast although the group forbids it");
         Shim.createGroup(ctx.admin(), ctx.brokerAddr(), group);
         Ctx.awaitExactly(inbox, 1, Ctx.DELIVERY_MS);
+    }
+
+    /** A group that may not read one of its topics; the 4.x tools cannot say so. */
+    private static void forbidden(Ctx ctx) throws Exception {
+        if (!Shim.forbids()) {
+            return;
+        }
+        String topic = ctx.topic("t", 1);
+        String other = ctx.topic("other", 1);
+        String group = ctx.group("c");
+        ctx.fact("at first", Shim.readable(ctx.admin(), ctx.brokerAddr(), group, topic, null));
+        ctx.fact("forbidden", Shim.readable(ctx.admin(), ctx.brokerAddr(), group, topic, false));
+        Inbox inbox = new Inbox();
+        DefaultMQPushConsumer consumer = ctx.push(group);
+        consumer.subscribe(topic, "*");
+        consumer.subscribe(other, "*");
+        consumer.registerMessageListener(inbox.concurrently());
+        consumer.start();
+        DefaultMQProducer producer = ctx.producer();
+        producer.send(Ctx.message(topic, "forbidden"));
+        producer.send(Ctx.message(other, "allowed"));
+        Ctx.await(Ctx.DELIVERY_MS, "the message of the other topic", () -> inbox.size() == 1);
+        Thread.sleep(1_500);
+        Check.eq(List.of("allowed"), inbox.bodies(), "messages while one topic is forbidden");
+        ctx.fact("allowed", Shim.readable(ctx.admin(), ctx.brokerAddr(), group, topic, true));
+        Ctx.awaitExactly(inbox, 2, Ctx.DELIVERY_MS);
     }
 
     /** notifyConsumerIdsChangedEnable=false: a member finds out by itself, with its own rebalance every 20 s. */

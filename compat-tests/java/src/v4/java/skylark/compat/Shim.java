@@ -207,4 +207,12 @@ final class Shim {
     static String attributes(org.apache.rocketmq.common.TopicConfig config) {
         return "";
     }
+
+    static boolean forbids() {
+        return false;
+    }
+
+    static String readable(DefaultMQAdminExt admin, String broker, String group, String topic, Boolean readable) {
+        throw new UnsupportedOperationException("the tools of 4.9.8 cannot forbid");
+    }
 }

@@ -256,4 +256,14 @@ final class Shim {
     static String attributes(org.apache.rocketmq.common.TopicConfig config) {
         return new TreeMap<>(config.getAttributes()).toString();
     }
+
+    static boolean forbids() {
+        return true;
+    }
+
+    /** Sets (unless null) and tells whether a group may read a topic. */
+    static String readable(DefaultMQAdminExt admin, String broker, String group, String topic, Boolean readable) throws Exception {
+        var answer = admin.updateAndGetGroupReadForbidden(broker, group, topic, readable);
+        return answer.getGroup() + " " + answer.getTopic() + " " + answer.getReadable();
+    }
 }
