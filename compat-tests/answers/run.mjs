@@ -92,5 +92,5 @@ QUESTIONS.forEach(({ name, differs = {} }, i) => {
   else same++;
 });
 rmSync(tempDir, { recursive: true, force: true });
-console.log(`answers: ${same} alike, ${excused} differ for a reason given, ${failed} differ`);
+console.log(`answers: ${same + excused} passed, ${failed} failed; ${excused} differ for a reason given`);
 process.exit(failed > 0 ? 1 : 0);
