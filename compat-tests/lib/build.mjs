@@ -14,7 +14,7 @@ export class Missing extends Error {}
 
 const found = new Set();
 
-function need(tool, args) {
+export function need(tool, args) {
   if (found.has(tool)) return;
   try {
     execFileSync(tool, args, { stdio: "ignore" });
@@ -38,7 +38,7 @@ function fingerprint(paths) {
 }
 
 /** Runs `build` unless its directory was built from the same sources before. */
-function cached(directory, sources, build) {
+export function cached(directory, sources, build) {
   const stamp = join(directory, ".stamp");
   const want = fingerprint(sources.map((path) => join(HERE, path)));
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === want) return;
@@ -49,7 +49,7 @@ function cached(directory, sources, build) {
   writeFileSync(stamp, want);
 }
 
-function mvn(pom, args) {
+export function mvn(pom, args) {
   try {
     execFileSync("mvn", ["-q", "-B", "-f", join(HERE, pom), ...args], { stdio: ["ignore", 2, 2] });
   } catch (error) {

@@ -82,3 +82,7 @@ export const GRPC_TRANSACTIONS_MAX = 200_000;
 export const STATS_ITEMS_MAX = 200_000;
 /** Groups with a cold read threshold of their own. */
 export const COLD_GROUPS_MAX = 10_000;
+/** gRPC: bytes of messages that wait for clients to take them, over all streams; above it receives are refused. */
+export const GRPC_OUTBOUND_BYTES_MAX = 256 * MIB;
+/** gRPC: a stream whose client takes nothing for so long is cut off. */
+export const GRPC_SLOW_STREAM_MS = 20_000;

@@ -30,6 +30,18 @@ export const PROXY_HELP: Partial<Record<keyof ProxyOptions, Help>> = {
   transactionDataExpireMillis: fixed("Milliseconds that a half message can be ended without a check"),
   transactionDataExpireScanPeriodMillis: fixed("Milliseconds between looks for half messages to forget"),
 
+  // Receiving
+  grpcClientConsumerMinLongPollingTimeoutMillis: fixed("Shortest time that a receive waits"),
+  minInvisibleTimeMillsForRecv: fixed("Shortest time that a receive may hide its messages"),
+  maxInvisibleTimeMills: fixed("Longest time that messages may be hidden; 0: any"),
+  enableProxyAutoRenew: fixed("Keep messages of push consumers hidden for as long as they live"),
+  defaultInvisibleTimeMills: fixed("Milliseconds that those messages are hidden at first"),
+  renewSchedulePeriodMillis: fixed("Milliseconds between looks for messages to hide for longer"),
+  renewAheadTimeMillis: fixed("Milliseconds before its time is over that a message is hidden for longer"),
+  renewMaxTimeMillis: fixed("Longest time in milliseconds that a message is kept hidden so"),
+  maxRenewRetryTimes: fixed("Failed attempts to hide a message for longer before it is given up"),
+  invisibleTimeMillisWhenClear: fixed("Milliseconds until messages of a client that left come again"),
+
   // What clients are told
   grpcClientProducerMaxAttempts: fixed("Attempts of a send"),
   grpcClientProducerBackoffInitialMillis: fixed("Pause after the first failed attempt of a send"),

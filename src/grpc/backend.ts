@@ -7,6 +7,8 @@ import type { SubscriptionGroupConfig } from "../protocol/bodies/subscriptionGro
 import type { Caller, Reply } from "../protocol/dispatch.ts";
 import type { EndTransactionRequestHeader } from "../protocol/generated/headers.ts";
 import type { RequestCode } from "../protocol/generated/requestCodes.ts";
+import type { MessageSource } from "./outMessage.ts";
+import type { ReceiptHandle } from "./receiptHandle.ts";
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -46,6 +48,42 @@ export interface SendOutcome {
   results: readonly { queueOffset: number; logOffset: number; transactionId: string; recallHandle: string }[];
 }
 
+/** A receive as the broker is asked for it. */
+export interface PopAsk {
+  brokerName: string;
+  group: string;
+  topic: string;
+  /** -1: any. */
+  queueId: number;
+  maxMessages: number;
+  /** ms */
+  invisibleMs: number;
+  /** ms to wait for a first message */
+  pollMs: number;
+  expressionType: string;
+  expression: string;
+  order: boolean;
+  attemptId: string | undefined;
+}
+
+/** A message given to a consumer. */
+export interface Popped {
+  source: MessageSource;
+  handle: ReceiptHandle;
+}
+
+/** Who waits for a receive; exactly one of the last three is called, once. */
+export interface PopSink {
+  /** `ip:port`, for remarks. */
+  readonly address: string;
+  readonly open: boolean;
+  /** May only go out when this turn's log write is done. */
+  found(messages: readonly Popped[]): void;
+  /** @param full too many wait already, or too much is in flight: not a matter of time */
+  nothing(full: boolean, remark: string): void;
+  refused(reply: Reply): void;
+}
+
 export interface Backend {
   /** The brokers that have the topic; undefined when none has. */
   route(topic: string): Awaitable<readonly BrokerQueues[] | undefined>;
@@ -53,6 +91,18 @@ export interface Backend {
   /** A group's configuration, created when that is allowed. */
   group(group: string): Awaitable<SubscriptionGroupConfig | undefined>;
   send(messages: OutgoingMessages, caller: Caller): Promise<SendOutcome>;
+  pop(ask: PopAsk, sink: PopSink): void;
+  /** Acknowledges a message; `topic` is the one it was popped from. */
+  ack(handle: ReceiptHandle, group: string, topic: string, address: string): Awaitable<Reply>;
+  /** Gives a message a new deadline; the new handle, or why not. */
+  changeInvisible(
+    handle: ReceiptHandle,
+    group: string,
+    topic: string,
+    invisibleMs: number,
+    suspend: boolean,
+    address: string,
+  ): Promise<ReceiptHandle | Reply>;
   endTransaction(brokerName: string, verdict: EndTransactionRequestHeader): Promise<Reply>;
   /** Any request whose handler is an ordinary one. */
   request(

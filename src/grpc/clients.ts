@@ -9,7 +9,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { GRPC_CLIENTS_MAX } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Clients } from "../broker/clients.ts";
-import { Property, parseProperties } from "../message/properties.ts";
+import { Property } from "../message/properties.ts";
 import { RecordView } from "../message/record.ts";
 import type { Answer, Caller } from "../protocol/dispatch.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
@@ -17,7 +17,7 @@ import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import { writeJavaJson } from "../protocol/javaJson.ts";
 import type { Context } from "./context.ts";
 import { Code, type Settings, type Status, type TelemetryCommand } from "./generated/messages.ts";
-import { type MessageSource, outMessage } from "./outMessage.ts";
+import { type MessageSource, outMessage, sourceOf } from "./outMessage.ts";
 import type { Peer } from "./peer.ts";
 import type { Init } from "./proto.ts";
 import { Refusal } from "./status.ts";
@@ -299,12 +299,5 @@ function readRecord(body: Buffer | string | undefined): { topic: string; source:
   if (!(body instanceof Buffer) || view.read(body, 0, body.length, false) !== "record") {
     throw new Error("the message to ask about cannot be read");
   }
-  const source = {
-    ...view,
-    bornHost: view.bornHost(),
-    storeHost: view.storeHost(),
-    body: view.body(),
-    properties: parseProperties(view.properties()),
-  };
-  return { topic: view.topic(), source };
+  return { topic: view.topic(), source: sourceOf(view) };
 }

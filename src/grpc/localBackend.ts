@@ -2,35 +2,59 @@
 import { Buffer } from "node:buffer";
 import { MESSAGE_TYPE } from "../broker/attributes.ts";
 import { AUTO_CREATE_TOPIC } from "../broker/names.ts";
+import type { PopPart, PopResult } from "../broker/pop/popper.ts";
+import { ackMessage } from "../handlers/ack.ts";
+import { changeInvisible } from "../handlers/changeInvisible.ts";
 import { endTransaction } from "../handlers/endTransaction.ts";
 import { need } from "../handlers/parts.ts";
+import { PopService, type PopTarget } from "../handlers/pop.ts";
 import { Sender } from "../handlers/send.ts";
 import { checkSend } from "../handlers/sendChecks.ts";
 import { sendList } from "../handlers/sendList.ts";
 import { sendMessage } from "../handlers/sendSpecial.ts";
 import type { TableParts } from "../handlers/table.ts";
 import { parseMessageId } from "../message/messageId.ts";
+import { RecordView } from "../message/record.ts";
 import { MULTI_TAGS } from "../message/sysFlag.ts";
 import type { SubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
 import type { Caller, Reply, Row } from "../protocol/dispatch.ts";
+import { topicFlag } from "../protocol/extraInfo.ts";
 import type { EndTransactionRequestHeader } from "../protocol/generated/headers.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
+import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import { CURRENT_VERSION } from "../protocol/generated/versions.ts";
-import type { Backend, BrokerQueues, OutgoingMessages, SendOutcome, TopicType } from "./backend.ts";
+import type {
+  Awaitable,
+  Backend,
+  BrokerQueues,
+  OutgoingMessages,
+  PopAsk,
+  Popped,
+  PopSink,
+  SendOutcome,
+  TopicType,
+} from "./backend.ts";
+import { sourceOf } from "./outMessage.ts";
+import type { ReceiptHandle } from "./receiptHandle.ts";
 import { Refusal } from "./status.ts";
 
 /** What Apache's proxy writes into the header of every send. */
 const DEFAULT_TOPIC_QUEUES = 4;
+/** ConsumeInitMode.MAX: a group that is new begins at the end. */
+const INIT_MAX = 1;
+const OK: Reply = Object.freeze({ code: ResponseCode.SUCCESS });
 const NO_BODY = Buffer.alloc(0);
 
 export class LocalBackend implements Backend {
   readonly #parts: TableParts;
   readonly #sender: Sender;
+  readonly #pops: PopService;
   readonly #rows = new Map<number, Row>();
 
   constructor(parts: TableParts, rows: readonly Row[]) {
     this.#parts = parts;
     this.#sender = new Sender(parts);
+    this.#pops = new PopService(parts);
     for (const row of rows) this.#rows.set(row.code, row);
   }
 
@@ -81,6 +105,60 @@ export class LocalBackend implements Backend {
     return outcomeOf(reply, messages.length);
   }
 
+  pop(ask: PopAsk, sink: PopSink): void {
+    this.#own(ask.brokerName);
+    this.#pops.pop(
+      {
+        group: ask.group,
+        topic: ask.topic,
+        queueId: ask.queueId,
+        maxMsgNums: ask.maxMessages,
+        invisibleTime: ask.invisibleMs,
+        pollTime: ask.pollMs,
+        bornTime: this.#parts.clock.now(),
+        initMode: INIT_MAX,
+        expType: ask.expressionType,
+        exp: ask.expression,
+        order: ask.order,
+        attemptId: ask.attemptId,
+      },
+      new PopAdaptor(this.#parts, sink),
+    );
+  }
+
+  ack(handle: ReceiptHandle, group: string, topic: string, address: string): Awaitable<Reply> {
+    this.#own(handle.brokerName);
+    return new Promise((resolve) => {
+      const sink = {
+        acked: (_opaque: number, _serialization: number, refusal: string | undefined) =>
+          resolve(refusal === undefined ? OK : { code: ResponseCode.SYSTEM_ERROR, remark: refusal }),
+      };
+      const outcome = ackMessage(this.#parts, { ...handle, group, topic }, address, sink, 0, 0);
+      if (outcome !== "waiting") resolve(outcome === "done" ? OK : outcome);
+    });
+  }
+
+  async changeInvisible(
+    handle: ReceiptHandle,
+    group: string,
+    topic: string,
+    invisibleMs: number,
+    suspend: boolean,
+    address: string,
+  ): Promise<ReceiptHandle | Reply> {
+    this.#own(handle.brokerName);
+    const ask = { ...handle, group, topic, newInvisibleTime: invisibleMs, suspend };
+    const reply = await changeInvisible(this.#parts, ask, address);
+    if (reply.code !== ResponseCode.SUCCESS) return reply;
+    const { popTime, invisibleTime, reviveQid } = reply.header ?? {};
+    return {
+      ...handle,
+      popTime: Number(popTime),
+      invisibleTime: Number(invisibleTime),
+      reviveQid: Number(reviveQid),
+    };
+  }
+
   async endTransaction(brokerName: string, verdict: EndTransactionRequestHeader): Promise<Reply> {
     this.#own(brokerName);
     return endTransaction(this.#parts, {
@@ -120,6 +198,86 @@ export class LocalBackend implements Backend {
       throw new Refusal("BAD_REQUEST", `The broker[${brokerName}] not exist`);
     }
   }
+}
+
+/** Turns what a pop found in the log into messages. */
+class PopAdaptor implements PopTarget {
+  readonly #parts: TableParts;
+  readonly #sink: PopSink;
+  /** The answer leaves in one piece, and what is slow about it is the stream's business. */
+  readonly congested = false;
+
+  constructor(parts: TableParts, sink: PopSink) {
+    this.#parts = parts;
+    this.#sink = sink;
+  }
+
+  get address(): string {
+    return this.#sink.address;
+  }
+
+  get open(): boolean {
+    return this.#sink.open;
+  }
+
+  found(result: PopResult): void {
+    const counts = orderCounts(result);
+    const messages: Popped[] = [];
+    for (let p = 0; p < result.partCount; p++) {
+      const part = result.parts[p];
+      for (let i = part.from; i < part.to; i++) messages.push(this.#message(result, part, i, counts));
+    }
+    this.#sink.found(messages);
+  }
+
+  #message(result: PopResult, part: PopPart, i: number, counts: ReadonlyMap<string, number>): Popped {
+    const { group, queueId } = part.queue;
+    const bytes = Buffer.allocUnsafe(result.sizes[i]);
+    const view = new RecordView();
+    const copied = this.#parts.store.copy(result.logOffsets[i], bytes.length, bytes, 0);
+    if (!copied || view.read(bytes, 0, bytes.length, false) !== "record") {
+      throw new Error(`log bytes at ${result.logOffsets[i]} vanished`);
+    }
+    const offset = result.queueOffsets[i];
+    // In order, attempts are counted by queue state; otherwise every attempt is a record of its own.
+    const given = counts.get(`${queueId}%${offset}`) ?? 0;
+    return {
+      source: {
+        ...sourceOf(view),
+        reconsumeTimes: given > 0 ? given : view.reconsumeTimes,
+      },
+      handle: {
+        startOffset: part.startOffset,
+        popTime: result.popTime,
+        invisibleTime: result.invisibleTime,
+        reviveQid: result.reviveQid,
+        topicFlag: topicFlag(group.topic),
+        brokerName: this.#parts.config.brokerName,
+        queueId,
+        offset,
+        commitLogOffset: view.logOffset,
+      },
+    };
+  }
+
+  nothing(code: number, remark: string): void {
+    this.#sink.nothing(code === ResponseCode.POLLING_FULL, remark);
+  }
+
+  refused(reply: Reply): void {
+    this.#sink.refused(reply);
+  }
+}
+
+/** How often each message was given before, by `queueId%queueOffset` (orderCountInfo: `flag qoID%OFFSET count;...`). */
+function orderCounts({ orderCountInfo }: PopResult): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  if (orderCountInfo === undefined || orderCountInfo.end === 0) return counts;
+  for (const entry of orderCountInfo.text().split(";")) {
+    const [, key, count] = entry.split(" ");
+    if (key.startsWith("qo")) counts.set(key.slice(2), Number(count));
+  }
+  return counts;
 }
 
 function outcomeOf(reply: Reply, count: number): SendOutcome {

@@ -6,7 +6,8 @@ import type { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { formatHost } from "../base/host.ts";
 import { formatMessageId } from "../message/messageId.ts";
-import { Property } from "../message/properties.ts";
+import { Property, parseProperties } from "../message/properties.ts";
+import type { RecordView } from "../message/record.ts";
 import { COMPRESSED } from "../message/sysFlag.ts";
 import { isBlank } from "./checks.ts";
 import { DigestType, Encoding, type Message, MessageType, type Resource } from "./generated/messages.ts";
@@ -27,6 +28,23 @@ export interface MessageSource {
   reconsumeTimes: number;
   body: Buffer;
   properties: Map<string, string>;
+}
+
+/** A record as a message; its bytes stay where they are. */
+export function sourceOf(view: RecordView): MessageSource {
+  return {
+    queueId: view.queueId,
+    sysFlag: view.sysFlag,
+    queueOffset: view.queueOffset,
+    logOffset: view.logOffset,
+    bornTimestamp: view.bornTimestamp,
+    bornHost: view.bornHost(),
+    storeTimestamp: view.storeTimestamp,
+    storeHost: view.storeHost(),
+    reconsumeTimes: view.reconsumeTimes,
+    body: view.body(),
+    properties: parseProperties(view.properties()),
+  };
 }
 
 /**

@@ -65,6 +65,8 @@ export interface RpcCall {
 export interface FrameSink {
   /** Writes a frame; false when the client takes them too slowly: wait for {@link FrameSink.drained}. */
   write(frame: Buffer): boolean;
+  /** Nobody has ended it, and the client is there. */
+  readonly open: boolean;
   /** Resolves when the client has taken what was written, or is gone. */
   drained(): Promise<void>;
   /** Ends the stream with a status (default OK); later calls do nothing. */
@@ -366,6 +368,10 @@ class Call implements RpcCall, FrameSink {
     });
   }
 
+  get open(): boolean {
+    return !this.ended;
+  }
+
   metadata(name: string): string {
     const value = this.#headers[name];
     return typeof value === "string" ? value : (value?.[0] ?? "");
@@ -421,6 +427,11 @@ class Call implements RpcCall, FrameSink {
     this.reader?.discard();
     if (!this.stream.headersSent) {
       refuse(this.stream, error?.status ?? GrpcStatus.OK, error?.message ?? "");
+      return;
+    }
+    if (error !== undefined && this.stream.writableNeedDrain) {
+      // Trailers would wait behind what the client does not take.
+      this.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       return;
     }
     if (error !== undefined) this.#trailers = trailersOf(error.status, error.message);

@@ -63,7 +63,7 @@ describe("the port", () => {
 
   it("answers unknown methods and oversized messages with their gRPC status", async () => {
     const one = client();
-    await expect(one.call("UpdateOffset", {})).rejects.toMatchObject({ code: 12 });
+    await expect(one.call("SyncLiteSubscription", {})).rejects.toMatchObject({ code: 12 });
     const big = { messages: [{ topic: { name: "a" }, body: Buffer.alloc(9 << 20) }] };
     await expect(one.call("SendMessage", big)).rejects.toMatchObject({ code: 8 });
     const after = await one.call("QueryRoute", { topic: { name: "nothing" } });

@@ -2,6 +2,7 @@
  * The MessagingService of apache.rocketmq.v2: its methods, each with its codec and what answers it. A refusal travels in
  * the reply's status; only what is no such request ends with a gRPC status.
  */
+import type { Buffer } from "node:buffer";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
@@ -11,12 +12,16 @@ import type { Awaitable, Backend } from "./backend.ts";
 import { GrpcClients } from "./clients.ts";
 import { type Context, contextOf } from "./context.ts";
 import type { Messages, Status } from "./generated/messages.ts";
-import { codec, type Init } from "./proto.ts";
+import { getOffset, queryOffset, updateOffset } from "./offsets.ts";
+import { type Codec, codec, type Init } from "./proto.ts";
+import { Receiving } from "./receive.ts";
+import { Renewals } from "./renewals.ts";
 import { queryAssignment, queryRoute } from "./route.ts";
 import { Producing } from "./send.ts";
-import { GrpcError, type Method } from "./server.ts";
+import { type FrameSink, GrpcError, type Method } from "./server.ts";
+import { ackMessage, changeInvisibleDuration, deadLetter, forwardToDeadLetterQueue } from "./settle.ts";
 import { Refusal, statusOf } from "./status.ts";
-import { heartbeat, openTelemetry, terminate } from "./telemetry.ts";
+import { consumption, heartbeat, openTelemetry, terminate } from "./telemetry.ts";
 import { HalfMessages } from "./transactions.ts";
 
 const SERVICE = "/apache.rocketmq.v2.MessagingService/";
@@ -37,6 +42,7 @@ export class MessagingService {
   readonly methods: readonly Method[];
   readonly clients: GrpcClients;
   readonly #halfMessages: HalfMessages;
+  readonly #renewals: Renewals;
 
   constructor(parts: ServiceParts) {
     const { clock, config, log, registrations } = parts;
@@ -52,12 +58,24 @@ export class MessagingService {
           tranStateTableOffset: Number(header.tranStateTableOffset),
           commitLogOffset: Number(header.commitLogOffset),
         }),
-      removed: () => {},
+      removed: (client) => renewals.clientGone(client.clientId, client.group),
+    });
+    const renewals = new Renewals(clock, log, config, parts.backend, (clientId, group) => {
+      const client = clients.find(clientId);
+      return client !== undefined && (registrations.consumerGroup(group)?.members.has(client.id) ?? false);
     });
     const callerOf = (context: Context) => clients.callerOf(context);
     const producing = new Producing({ ...parts, halfMessages, callerOf }, parts.random.int(1 << 30));
     const telemetry = { ...parts, clients };
+    const settling = { ...parts, renewals, callerOf };
+    const receiving = new Receiving({
+      ...settling,
+      clients,
+      maxAttemptsOf: (context) => consumption(telemetry, context),
+      deadLetter: (popped, group, topic, caller) => deadLetter(parts, popped, group, topic, caller),
+    });
     this.clients = clients;
+    this.#renewals = renewals;
     this.#halfMessages = halfMessages;
     this.methods = [
       unary(log, "QueryRoute", (context, request) => queryRoute(parts, context, request)),
@@ -67,6 +85,15 @@ export class MessagingService {
       unary(log, "SendMessage", (context, request) => producing.send(context, request)),
       unary(log, "EndTransaction", (_, request) => producing.endTransaction(request)),
       unary(log, "RecallMessage", (context, request) => producing.recall(context, request)),
+      unary(log, "AckMessage", (context, request) => ackMessage(settling, context, request)),
+      unary(log, "ChangeInvisibleDuration", (context, request) => changeInvisibleDuration(settling, context, request)),
+      unary(log, "ForwardMessageToDeadLetterQueue", (context, request) =>
+        forwardToDeadLetterQueue(settling, context, request),
+      ),
+      unary(log, "UpdateOffset", (context, request) => updateOffset(settling, context, request)),
+      unary(log, "GetOffset", (context, request) => getOffset(settling, context, request)),
+      unary(log, "QueryOffset", (context, request) => queryOffset(settling, context, request)),
+      stream("ReceiveMessage", (context, request, sink) => receiving.receive(context, request, sink)),
       { path: `${SERVICE}Telemetry`, kind: "bidi", open: (call, sink) => openTelemetry(telemetry, call, sink) },
     ];
   }
@@ -74,11 +101,47 @@ export class MessagingService {
   start(): void {
     this.clients.start();
     this.#halfMessages.start();
+    this.#renewals.start();
   }
 
-  stop(): void {
+  /** Gives back what clients were working on; the broker must still be there. */
+  async stop(): Promise<void> {
+    await this.#renewals.stop();
     this.clients.stop();
     this.#halfMessages.stop();
+  }
+}
+
+/** A method whose answer is a stream, the first of which carries the status of a refusal. */
+function stream<N extends "ReceiveMessage" | "PullMessage">(
+  name: N,
+  handle: (context: Context, request: Messages[`${N}Request`], sink: FrameSink) => Promise<void>,
+): Method {
+  const requests = codec(`${name}Request`);
+  const replies = codec(`${name}Response`);
+  return {
+    path: SERVICE + name,
+    kind: "serverStream",
+    handle: (call, bytes, sink) => {
+      const request = decode(requests, name, bytes) as Messages[`${N}Request`];
+      let context: Context;
+      try {
+        context = contextOf(call);
+      } catch (error) {
+        sink.write(replies.encodeFrame({ status: statusOf(error) } as never));
+        sink.end();
+        return undefined;
+      }
+      return handle(context, request, sink);
+    },
+  };
+}
+
+function decode<T>(requests: Codec<T>, name: string, bytes: Buffer): T {
+  try {
+    return requests.decode(bytes);
+  } catch (error) {
+    throw new GrpcError("INTERNAL", `the request is no ${name}Request: ${(error as Error).message}`);
   }
 }
 
@@ -99,12 +162,7 @@ function unary<N extends string>(
     path: SERVICE + name,
     kind: "unary",
     handle: (call, bytes) => {
-      let request: Named<`${N}Request`>;
-      try {
-        request = requests.decode(bytes) as Named<`${N}Request`>;
-      } catch (error) {
-        throw new GrpcError("INTERNAL", `the request is no ${name}Request: ${(error as Error).message}`);
-      }
+      const request = decode(requests, name, bytes) as Named<`${N}Request`>;
       try {
         const reply: Awaitable<Init<Named<`${N}Response`>>> = handle(contextOf(call), request);
         return reply instanceof Promise ? reply.then(encode, refuse) : encode(reply);

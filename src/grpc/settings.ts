@@ -80,6 +80,18 @@ function backoff(policy: GroupRetryPolicy) {
   return { customizedBackoff: { next: next.map(duration) } };
 }
 
+/** Pause before a message that was given `reconsumeTimes` times before comes again, ms (RetryPolicy.nextDelayDuration). */
+export function retryDelayMs(policy: GroupRetryPolicy, reconsumeTimes: number): number {
+  const times = Math.max(0, reconsumeTimes);
+  if (policy.type === "EXPONENTIAL") {
+    const { initial, max, multiplier } = policy.exponentialRetryPolicy ?? EXPONENTIAL;
+    return Math.min(max, initial * multiplier ** Math.min(times, 32));
+  }
+  const next = policy.customizedRetryPolicy?.next ?? CUSTOMIZED_NEXT_MS;
+  // Apache begins with the third delay: the first two are for a consumer's own local attempts.
+  return next[Math.min(times + 2, next.length - 1)];
+}
+
 /** Whether clients export metrics, and whereto (metricCollectorMode: off, on or proxy). */
 function metric(config: ProxyConfig, settings: Settings): Init<Settings>["metric"] {
   switch (config.metricCollectorMode.toLowerCase()) {

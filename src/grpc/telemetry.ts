@@ -24,6 +24,7 @@ import { registerConsumer, registerProducer, subscriptionsOf } from "./registry.
 import { type FrameSink, GrpcError, type Incoming, type RpcCall } from "./server.ts";
 import { mergedSettings } from "./settings.ts";
 import { OK, Refusal, statusOf } from "./status.ts";
+import { toMs } from "./times.ts";
 
 export interface TelemetryParts {
   readonly clock: Clock;
@@ -146,6 +147,21 @@ async function negotiate(
 export async function settingsOf(parts: TelemetryParts, settings: Settings): Promise<Init<Settings>> {
   const group = settings.subscription?.group?.name;
   return mergedSettings(parts.config, settings, group === undefined ? undefined : await parts.backend.group(group));
+}
+
+/** How a consumer receives, by its settings and its group. @throws Refusal for a client that sent none */
+export async function consumption(
+  parts: TelemetryParts,
+  context: Context,
+): Promise<{ maxAttempts: number; fifo: boolean; requestTimeoutMs: number }> {
+  const settings = parts.clients.find(context.clientId)?.settings;
+  if (settings === undefined) throw new Refusal("INTERNAL_SERVER_ERROR", NO_SETTINGS);
+  const { backoffPolicy, subscription } = await settingsOf(parts, settings);
+  return {
+    maxAttempts: backoffPolicy?.maxAttempts ?? 1,
+    fifo: subscription?.fifo ?? false,
+    requestTimeoutMs: toMs(settings.requestTimeout),
+  };
 }
 
 export async function heartbeat(

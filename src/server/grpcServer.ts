@@ -89,7 +89,7 @@ async function load(
   return {
     accept: (socket, tls, peer) => server.accept(socket, tls, peer),
     async close() {
-      service.stop();
+      await service.stop();
       await server.close();
     },
   };

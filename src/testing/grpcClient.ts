@@ -16,6 +16,7 @@ const SERVICE = "/apache.rocketmq.v2.MessagingService/";
 export class GrpcTestClient {
   readonly client: Client;
   readonly headers: Record<string, string>;
+  readonly #streams: { cancel(): void }[] = [];
 
   constructor(address: string, headers: Record<string, string> = {}, security?: ChannelCredentials) {
     this.client = new Client(address, security ?? credentials.createInsecure());
@@ -59,19 +60,25 @@ export class GrpcTestClient {
     const replies = codec(`${name}Response` as keyof Messages);
     return new Promise((resolve, reject) => {
       const all: never[] = [];
-      this.client
-        .makeServerStreamRequest(
-          SERVICE + name,
-          (message: object) => requests.encodeFrame(message as never).subarray(5),
-          (bytes) => replies.decode(bytes),
-          request as object,
-          this.metadata(),
-          this.options(timeoutMs),
-        )
+      const stream = this.client.makeServerStreamRequest(
+        SERVICE + name,
+        (message: object) => requests.encodeFrame(message as never).subarray(5),
+        (bytes) => replies.decode(bytes),
+        request as object,
+        this.metadata(),
+        this.options(timeoutMs),
+      );
+      this.#streams.push(stream);
+      stream
         .on("data", (reply) => all.push(reply as never))
         .on("error", reject)
         .on("end", () => resolve(all));
     });
+  }
+
+  /** Gives up all calls of {@link stream} that are under way. */
+  cancel(): void {
+    for (const stream of this.#streams.splice(0)) stream.cancel();
   }
 
   telemetry(): TelemetryStream {

@@ -1,0 +1,52 @@
+// Creates what the scenarios need, over remoting: 5.x clients cannot create topics or groups themselves.
+
+import { RawClient } from "../../chaos/lib/client.mjs";
+import { nameOf, SCENARIOS } from "./scenarios.mjs";
+
+const UPDATE_AND_CREATE_TOPIC = 17;
+const UPDATE_AND_CREATE_SUBSCRIPTIONGROUP = 200;
+const QUEUES = 4;
+
+const GROUP_DEFAULTS = {
+  consumeEnable: true,
+  consumeFromMinEnable: true,
+  consumeBroadcastEnable: true,
+  consumeMessageOrderly: false,
+  retryQueueNums: 1,
+  retryMaxTimes: 16,
+  brokerId: 0,
+  whichBrokerWhenConsumeSlowly: 1,
+  notifyConsumerIdsChangedEnable: true,
+};
+
+export async function createResources(brokerPort, run, names) {
+  const client = await RawClient.open({ port: brokerPort });
+  const ask = async (code, ext, body) => {
+    const reply = await client.ask(code, ext, body);
+    if (reply.code !== 0) throw new Error(`request ${code} ${JSON.stringify(ext)}: ${reply.code} ${reply.remark}`);
+  };
+  try {
+    for (const name of names) {
+      const { topics, groups } = SCENARIOS[name];
+      for (const [suffix, type] of Object.entries(topics)) {
+        await ask(UPDATE_AND_CREATE_TOPIC, {
+          topic: nameOf(run, name, suffix),
+          defaultTopic: "TBW102",
+          readQueueNums: QUEUES,
+          writeQueueNums: QUEUES,
+          perm: 6,
+          topicFilterType: "SINGLE_TAG",
+          topicSysFlag: 0,
+          order: false,
+          attributes: `+message.type=${type}`,
+        });
+      }
+      for (const [suffix, settings] of Object.entries(groups)) {
+        const config = { ...GROUP_DEFAULTS, groupName: nameOf(run, name, suffix), ...settings };
+        await ask(UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, {}, Buffer.from(JSON.stringify(config)));
+      }
+    }
+  } finally {
+    client.destroy();
+  }
+}

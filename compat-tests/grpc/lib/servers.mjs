@@ -1,0 +1,148 @@
+// The servers that speak the 5.x protocol: Skylark in one process, Apache's proxy 5.5.0 in front of Apache's broker (cluster mode), or
+// both of them in one JVM (local mode).
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ApacheServer } from "../../lib/apache.mjs";
+import { Child, own } from "../../lib/child.mjs";
+import { brokerProperties, writeProperties } from "../../lib/config.mjs";
+
+const BIN = join(process.env.SKYLARK_ROOT ?? fileURLToPath(new URL("../../../", import.meta.url)), "bin");
+const START_LIMIT_MS = 120_000;
+/** Undecided transactions are asked about after seconds; SQL92 filters are allowed. */
+const SETTINGS = { transactionTimeOut: 3_000, transactionCheckInterval: 3_000, enablePropertyFilter: true };
+
+/** Offset of the gRPC port behind the NameServer's: no other port of the block lies there. */
+const GRPC_OFFSET = 13;
+
+export function makeServer(kind, { dir, namesrvPort, brokerPort, lib }) {
+  const options = { dir, namesrvPort, brokerPort, grpcPort: namesrvPort + GRPC_OFFSET, lib };
+  switch (kind) {
+    case "skylark":
+      return new Skylark(options);
+    case "apache-cluster":
+      return new ApacheProxy(options, "cluster");
+    case "apache-local":
+      return new ApacheProxy(options, "local");
+    default:
+      throw new Error(`no server ${kind}`);
+  }
+}
+
+class Skylark {
+  kind = "skylark";
+  #child;
+
+  constructor(options) {
+    Object.assign(this, options);
+  }
+
+  async start() {
+    mkdirSync(this.dir, { recursive: true });
+    const file = join(this.dir, "broker.conf");
+    const namesrvAddr = `127.0.0.1:${this.namesrvPort}`;
+    const settings = { bindAddress: "127.0.0.1", ...SETTINGS };
+    const store = join(this.dir, "store");
+    writeProperties(file, brokerProperties({ brokerPort: this.brokerPort, namesrvAddr, store, settings }));
+    const ports = {
+      "--namesrv-port": this.namesrvPort,
+      "--listen-port": this.brokerPort,
+      "--grpc-port": this.grpcPort,
+    };
+    const args = ["start", "--store", store, "--bind", "127.0.0.1", "-c", file, ...Object.entries(ports).flat()];
+    this.#child = own(
+      new Child("Skylark", process.execPath, [join(BIN, "skylark"), ...args.map(String)], {
+        log: join(this.dir, "server.log"),
+        env: { SKYLARK_LOG_LEVEL: process.env.SKYLARK_LOG_LEVEL ?? "info" },
+      }),
+    );
+    await this.#child.line(/^The broker\[.*\] boot success/, 30_000);
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  async stop() {
+    return this.#child.terminate();
+  }
+
+  async kill9() {
+    await this.#child?.kill9();
+  }
+}
+
+class ApacheProxy {
+  #cluster;
+  #proxy;
+
+  constructor(options, mode) {
+    Object.assign(this, options);
+    this.mode = mode;
+    this.kind = `apache-${mode}`;
+  }
+
+  async start() {
+    const { dir, lib, namesrvPort, brokerPort, grpcPort } = this;
+    const home = join(dir, "proxy-home");
+    mkdirSync(join(home, "conf"), { recursive: true });
+    this.#cluster = new ApacheServer({ dir, lib, namesrvPort, brokerPort, settings: SETTINGS });
+    await this.#cluster.startNamesrv();
+    if (this.mode === "cluster") await this.#cluster.startBroker();
+    const namesrvAddr = `127.0.0.1:${namesrvPort}`;
+    const file = join(home, "conf", "rmq-proxy.json");
+    writeFileSync(
+      file,
+      JSON.stringify({
+        rocketMQClusterName: "DefaultCluster",
+        proxyClusterName: "DefaultCluster",
+        namesrvAddr,
+        grpcServerPort: grpcPort,
+        remotingListenPort: namesrvPort + 15,
+      }),
+    );
+    const args = ["-pc", file, "-pm", this.mode, "-n", namesrvAddr];
+    if (this.mode === "local") {
+      const store = join(dir, "store");
+      mkdirSync(store, { recursive: true });
+      const conf = join(home, "conf", "broker.conf");
+      const settings = { bindAddress: "127.0.0.1", ...SETTINGS };
+      writeProperties(conf, brokerProperties({ brokerPort, namesrvAddr, store, settings }));
+      args.push("-bc", conf);
+    }
+    const flags = [
+      "-XX:+UseSerialGC",
+      "-XX:TieredStopAtLevel=1",
+      "-Xms64m",
+      "-Xmx512m",
+      "-XX:MaxDirectMemorySize=512m",
+      "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",
+      `-Duser.home=${home}`,
+      `-Drocketmq.home.dir=${home}`,
+    ];
+    this.#proxy = own(
+      new Child(
+        "Apache proxy",
+        "java",
+        [...flags, "-cp", join(lib, "*"), "org.apache.rocketmq.proxy.ProxyStartup", ...args],
+        {
+          log: join(dir, "proxy.log"),
+          env: { ROCKETMQ_HOME: home, RMQ_PROXY_HOME: home },
+        },
+      ),
+    );
+    await this.#proxy.line(/rocketmq-proxy startup successfully/, START_LIMIT_MS);
+  }
+
+  async stop() {
+    const end = await this.#proxy.terminate();
+    await this.#cluster.stopGracefully();
+    return end;
+  }
+
+  async kill9() {
+    await this.#proxy?.kill9();
+    await this.#cluster?.kill9();
+  }
+}

@@ -1,0 +1,248 @@
+/**
+ * ReceiveMessage (Apache: ReceiveMessageActivity, ReceiveMessageResponseStreamWriter): a pop whose messages go out as a
+ * stream: the status, the messages, the time of delivery. What a client no longer takes is given back at once.
+ */
+import type { Clock } from "../base/clock.ts";
+import { GRPC_OUTBOUND_BYTES_MAX, GRPC_SLOW_STREAM_MS } from "../base/limits.ts";
+import type { Logger } from "../base/log.ts";
+import { isReadable } from "../broker/model.ts";
+import type { ProxyConfig } from "../config/index.ts";
+import { Property } from "../message/properties.ts";
+import type { SubscriptionData } from "../protocol/bodies/subscriptionData.ts";
+import type { Caller, Reply } from "../protocol/dispatch.ts";
+import { ResponseCode } from "../protocol/generated/responseCodes.ts";
+import type { Backend, Popped } from "./backend.ts";
+import { checkInvisibleTime, groupOf, topicOf } from "./checks.ts";
+import type { GrpcClients } from "./clients.ts";
+import type { Context } from "./context.ts";
+import { Code, type ReceiveMessageRequest, type ReceiveMessageResponse } from "./generated/messages.ts";
+import { outMessage } from "./outMessage.ts";
+import { codec, type Init } from "./proto.ts";
+import { topicOfHandle, writeHandle } from "./receiptHandle.ts";
+import { subscriptionOf } from "./registry.ts";
+import type { Renewals } from "./renewals.ts";
+import { need } from "./route.ts";
+import { type FrameSink, GrpcError } from "./server.ts";
+import { OK, type OutStatus, Refusal, statusOf, statusOfReply } from "./status.ts";
+import { timestamp, toMs } from "./times.ts";
+
+export interface ReceiveParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly config: ProxyConfig;
+  readonly backend: Backend;
+  readonly clients: GrpcClients;
+  readonly renewals: Renewals;
+  readonly callerOf: (context: Context) => Caller;
+  readonly maxAttemptsOf: (
+    context: Context,
+  ) => Promise<{ maxAttempts: number; fifo: boolean; requestTimeoutMs: number }>;
+  readonly deadLetter: (popped: Popped, group: string, topic: string, caller: Caller) => Promise<Reply>;
+}
+
+/** ProxyUtils.MAX_MSG_NUMS_FOR_POP_REQUEST. */
+const MESSAGES_MAX = 32;
+/** A delivery that does not reach its client is hidden for this long only. */
+const GIVE_BACK_MS = 1_000;
+/** Clients from this version on know ILLEGAL_POLLING_TIME. Compared as text, as in Apache. */
+const KNOWS_POLLING_TIME = "5.0.3";
+
+/** A receive that passed all checks. */
+interface Receive {
+  context: Context;
+  caller: Caller;
+  group: string;
+  topic: string;
+  subscription: SubscriptionData;
+  maxAttempts: number;
+  autoRenew: boolean;
+  sink: FrameSink;
+}
+
+export class Receiving {
+  readonly #parts: ReceiveParts;
+  readonly #frames = codec("ReceiveMessageResponse");
+  /** Bytes of messages that are on their way to clients, over all streams. */
+  #outbound = 0;
+
+  constructor(parts: ReceiveParts) {
+    this.#parts = parts;
+  }
+
+  async receive(context: Context, request: ReceiveMessageRequest, sink: FrameSink): Promise<void> {
+    try {
+      await this.#pop(context, request, sink);
+    } catch (error) {
+      this.#finish(sink, statusOf(error));
+      if (!(error instanceof Refusal)) this.#parts.log.error({ err: error }, "a receive failed");
+    }
+  }
+
+  async #pop(context: Context, request: ReceiveMessageRequest, sink: FrameSink): Promise<void> {
+    const { config, backend, clock } = this.#parts;
+    const { maxAttempts, fifo, requestTimeoutMs } = await this.#parts.maxAttemptsOf(context);
+    const pollMs = this.#pollingMs(context, request, requestTimeoutMs);
+    const topic = topicOf(request.messageQueue?.topic ?? null);
+    const group = groupOf(request.group);
+    const autoRenew = config.enableProxyAutoRenew && request.autoRenew;
+    const invisibleMs = autoRenew ? config.defaultInvisibleTimeMills : toMs(request.invisibleDuration);
+    if (!autoRenew) checkInvisibleTime(config, invisibleMs, config.minInvisibleTimeMillsForRecv);
+    const subscription = subscriptionOf(topic, request.filterExpression, clock.now());
+    const brokers = (await need(backend, topic)).filter(
+      ({ perm, readQueueNums }) => isReadable(perm) && readQueueNums > 0,
+    );
+    const named = request.messageQueue?.broker?.name ?? "";
+    const broker = brokers.find(({ brokerName }) => brokerName === named) ?? brokers[0];
+    if (broker === undefined) throw new Refusal("FORBIDDEN", "no readable queue");
+    if (this.#outbound > GRPC_OUTBOUND_BYTES_MAX) {
+      throw new Refusal("TOO_MANY_REQUESTS", `${this.#outbound} bytes wait for slow clients already`);
+    }
+    if (context.call.cancelled) return;
+    const caller = this.#parts.callerOf(context);
+    const receive = { context, caller, group, topic, subscription, maxAttempts, autoRenew, sink };
+    const { call } = context;
+    backend.pop(
+      {
+        brokerName: broker.brokerName,
+        group,
+        topic,
+        // The queue that a client names does not count, also not for an ordered group.
+        queueId: -1,
+        maxMessages: Math.min(request.batchSize, MESSAGES_MAX),
+        invisibleMs,
+        pollMs,
+        expressionType: subscription.expressionType,
+        expression: subscription.subString,
+        order: fifo,
+        attemptId: request.attemptId ?? undefined,
+      },
+      {
+        address: call.peer.address,
+        get open() {
+          return !call.cancelled;
+        },
+        // What was popped is noted by this turn's log write, and must not be seen before.
+        found: (messages) => clock.endOfTurn(() => void this.#deliver(receive, messages)),
+        nothing: (full, remark) =>
+          this.#finish(
+            sink,
+            full
+              ? { code: Code.TOO_MANY_REQUESTS, message: `polling full: ${remark}` }
+              : { code: Code.MESSAGE_NOT_FOUND, message: "no new message" },
+          ),
+        refused: (reply) => this.#finish(sink, refusalOf(reply)),
+      },
+    );
+  }
+
+  /** How long it may wait: as the client wishes, within bounds, and not beyond its deadline. */
+  #pollingMs({ call, clientVersion }: Context, request: ReceiveMessageRequest, requestTimeoutMs: number): number {
+    const min = this.#parts.config.grpcClientConsumerMinLongPollingTimeoutMillis;
+    const max = this.#parts.config.grpcClientConsumerMaxLongPollingTimeoutMillis;
+    const remaining = call.remainingMs() ?? Number.POSITIVE_INFINITY;
+    const wished = request.longPollingTimeout ? toMs(request.longPollingTimeout) : remaining - requestTimeoutMs / 2;
+    const polling = Math.min(max, Math.max(min, wished));
+    if (polling <= remaining) return Math.floor(polling);
+    if (remaining >= min) return Math.floor(remaining);
+    throw new Refusal(
+      clientVersion < KNOWS_POLLING_TIME ? "BAD_REQUEST" : "ILLEGAL_POLLING_TIME",
+      "The deadline time remaining is not enough for polling, please check network condition",
+    );
+  }
+
+  async #deliver(receive: Receive, popped: readonly Popped[]): Promise<void> {
+    const { context, group, topic, sink, autoRenew } = receive;
+    const { clients, renewals, clock } = this.#parts;
+    const wanted = popped.filter((one) => this.#isWanted(receive, one));
+    const { clientId, call } = context;
+    if (call.cancelled || (autoRenew && clients.find(clientId) === undefined)) {
+      this.#giveBack(receive, wanted);
+      const message = `The client [${clientId}] is disconnected.`;
+      this.#finish(sink, { code: Code.MESSAGE_NOT_FOUND, message });
+      return;
+    }
+    if (wanted.length === 0) {
+      this.#finish(sink, { code: Code.MESSAGE_NOT_FOUND, message: "no match message" });
+      return;
+    }
+    this.#write(sink, { status: OK });
+    let sent = 0;
+    for (const { source, handle } of wanted) {
+      const message = outMessage(source, topic, writeHandle(handle), clock.now());
+      const frame = this.#frames.encodeFrame({ message });
+      if (!sink.write(frame) && !(await this.#taken(receive, frame.length))) break;
+      sent++;
+      if (autoRenew) {
+        const messageId = message.systemProperties?.messageId ?? "";
+        renewals.add(clientId, group, topic, messageId, source.reconsumeTimes, handle);
+      }
+    }
+    // Whether the last one reached the client nobody knows; what was not even written did not.
+    if (sent < wanted.length) this.#giveBack(receive, wanted.slice(sent));
+    this.#end(sink);
+  }
+
+  /** Waits until the client has taken what was written; false when it is gone, or so slow that it is cut off. */
+  async #taken({ context, sink }: Receive, bytes: number): Promise<boolean> {
+    const { clock, log } = this.#parts;
+    this.#outbound += bytes;
+    const timer = clock.after(GRPC_SLOW_STREAM_MS, () => {
+      log.warn({ clientId: context.clientId, peer: context.call.peer.address }, "a client does not take its messages");
+      sink.end(new GrpcError("RESOURCE_EXHAUSTED", "the client takes its messages too slowly"));
+    });
+    await sink.drained();
+    clock.clear(timer);
+    this.#outbound -= bytes;
+    return !context.call.cancelled && sink.open;
+  }
+
+  /** Messages that are not for this group, or were tried often enough, do not go to the client. */
+  #isWanted(receive: Receive, popped: Popped): boolean {
+    const { caller, group, topic, subscription, maxAttempts } = receive;
+    const { backend, log } = this.#parts;
+    const { source, handle } = popped;
+    const { tagsSet } = subscription;
+    const warn = (error: Error) => log.warn({ err: error, group, topic }, "a popped message was not settled");
+    // Tags are compared by hash in the queue: this is where two of one hash are told apart.
+    if (tagsSet.length > 0 && !tagsSet.includes(source.properties.get(Property.TAGS) ?? "")) {
+      const from = topicOfHandle(handle, topic, group);
+      Promise.resolve(backend.ack(handle, group, from, caller.address)).catch(warn);
+      return false;
+    }
+    if (source.reconsumeTimes >= maxAttempts) {
+      this.#parts.deadLetter(popped, group, topic, caller).catch(warn);
+      return false;
+    }
+    return true;
+  }
+
+  #giveBack({ caller, group, topic }: Receive, popped: readonly Popped[]): void {
+    const { backend, log } = this.#parts;
+    for (const { handle } of popped) {
+      backend
+        .changeInvisible(handle, group, topicOfHandle(handle, topic, group), GIVE_BACK_MS, true, caller.address)
+        .catch((error: Error) => log.warn({ err: error, group, topic }, "a message was not given back"));
+    }
+  }
+
+  #finish(sink: FrameSink, status: OutStatus): void {
+    this.#write(sink, { status });
+    this.#end(sink);
+  }
+
+  #end(sink: FrameSink): void {
+    this.#write(sink, { deliveryTimestamp: timestamp(this.#parts.clock.now()) });
+    sink.end();
+  }
+
+  #write(sink: FrameSink, response: Init<ReceiveMessageResponse>): void {
+    sink.write(this.#frames.encodeFrame(response));
+  }
+}
+
+/** Apache's proxy gives a filter's error by itself; the broker's is the same. */
+function refusalOf(reply: Reply): OutStatus {
+  return reply.code === ResponseCode.SUBSCRIPTION_PARSE_FAILED
+    ? { code: Code.ILLEGAL_FILTER_EXPRESSION, message: reply.remark ?? "expression format is not correct" }
+    : statusOfReply(reply);
+}
