@@ -10,6 +10,7 @@ import type { Call, HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.t
 import { ORDER_REVIVE_QID, realTopic } from "../protocol/extraInfo.ts";
 import { FAQ_HINT } from "../protocol/faq.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
+import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import { FLAG_ONEWAY } from "../protocol/headerView.ts";
 import { AckRequest, writeSuccess } from "../protocol/popCodec.ts";
 import type { MessageStore } from "../store/messageStore.ts";
@@ -176,9 +177,9 @@ function ackInOrder(
 
 /** BATCH_ACK_MESSAGE: parts that cannot be acknowledged are passed over, as in Apache. */
 function ackBatch(parts: AckParts, call: Call): Reply | Promise<Reply> {
-  if (call.body.length === 0) return refuse("NO_MESSAGE", "");
+  if (call.body.length === 0) return { code: ResponseCode.NO_MESSAGE };
   const { acks } = decodeBatchAck(call.body);
-  if (acks.length === 0) return refuse("NO_MESSAGE", "");
+  if (acks.length === 0) return { code: ResponseCode.NO_MESSAGE };
   return new Promise((resolve) => {
     const sink = new BatchSink(resolve);
     for (const ack of acks) ackOne(parts, ack, call.caller.address, sink);

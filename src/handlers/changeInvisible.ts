@@ -7,6 +7,7 @@ import type { Call, Reply, Row } from "../protocol/dispatch.ts";
 import { ExtraInfo, ORDER_REVIVE_QID } from "../protocol/extraInfo.ts";
 import { FAQ_HINT } from "../protocol/faq.ts";
 import { ChangeInvisibleTimeRequestHeader } from "../protocol/generated/headers.ts";
+import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import type { AckAsk, AckParts } from "./ack.ts";
 import { need, ok, refuse, requestRow } from "./parts.ts";
 
@@ -15,6 +16,9 @@ export function changeInvisibleRows(parts: AckParts): Row[] {
     requestRow("CHANGE_MESSAGE_INVISIBLETIME", ChangeInvisibleTimeRequestHeader, (call) => changeFromWire(parts, call)),
   ];
 }
+
+/** The primitives of ChangeInvisibleTimeResponseHeader where nothing was changed. */
+const UNCHANGED = { invisibleTime: 0, popTime: 0, reviveQid: 0 };
 
 /** What is asked: {@link AckAsk} names the message as it was popped. */
 export interface ChangeAsk extends AckAsk {
@@ -52,18 +56,19 @@ export function changeInvisible(parts: AckParts, ask: ChangeAsk, address: string
   const { topics, store } = parts;
   const config = topics.get(ask.topic);
   if (config === undefined) {
-    return refuse("TOPIC_NOT_EXIST", `topic[${ask.topic}] not exist, apply first please! ${FAQ_HINT}`);
+    return refuse("TOPIC_NOT_EXIST", `topic[${ask.topic}] not exist, apply first please! ${FAQ_HINT}`, UNCHANGED);
   }
   if (ask.queueId >= config.readQueueNums || ask.queueId < 0) {
     return refuse(
       "MESSAGE_ILLEGAL",
       `queueId[${ask.queueId}] is illegal, topic:[${ask.topic}] topicConfig.readQueueNums:[${config.readQueueNums}] ` +
         `consumer:[/${address}]`,
+      UNCHANGED,
     );
   }
   const { queueId, topic, offset } = ask;
   if (offset < store.minOffset(topic, queueId) || offset >= store.maxOffset(topic, queueId)) {
-    return { code: refuse("NO_MESSAGE", "").code, header: { invisibleTime: 0, popTime: 0, reviveQid: 0 } };
+    return { code: ResponseCode.NO_MESSAGE, header: UNCHANGED };
   }
   return ask.reviveQid === ORDER_REVIVE_QID ? changeInOrder(parts, ask) : changeOne(parts, ask);
 }
@@ -93,7 +98,7 @@ function changeInOrder(parts: AckParts, ask: ChangeAsk): Reply | Promise<Reply> 
   const { offsets, pops, clock } = parts;
   const { group, topic, queueId, offset, popTime } = ask;
   // Apache leaves the header's numbers at 0 here.
-  if (offset < offsets.query(group, topic, queueId)) return ok({ invisibleTime: 0, popTime: 0, reviveQid: 0 });
+  if (offset < offsets.query(group, topic, queueId)) return ok(UNCHANGED);
   const visibleAt = clock.now() + ask.newInvisibleTime;
   const queue = pops.groups.find(topic, group)?.queues[queueId];
   const reply = ok({ invisibleTime: visibleAt - popTime, popTime, reviveQid: ask.reviveQid });

@@ -30,6 +30,9 @@ const TOO_LATE_MS = 500;
 /** Rounds of loading for one pop; more would mean that the cache is thrashing. */
 const LOAD_ROUNDS_MAX = 16;
 
+/** What a refusal carries: the primitives of PopMessageResponseHeader. */
+export const NO_POP = { invisibleTime: 0, popTime: 0, restNum: 0, reviveQid: 0 };
+
 /** What a pop asks for; see PopMessageRequestHeader. */
 export type PopAsk = Pick<
   PopRequest,
@@ -107,7 +110,7 @@ export class PopService {
   #try(ask: PopAsk, target: PopTarget, maySuspend: boolean, rounds: number, held: HeldPop | undefined): boolean {
     const checked = this.#check(ask, target.address);
     if ("code" in checked) {
-      target.refused(checked);
+      target.refused({ ...checked, header: NO_POP });
       return true;
     }
     const { popper } = this.#parts.pops;

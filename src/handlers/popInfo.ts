@@ -21,7 +21,7 @@ import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { decodeHeader } from "../protocol/headerCodec.ts";
 import { Selection } from "../store/selection.ts";
 import { ok, refuse, requestRow } from "./parts.ts";
-import { filterOf, type PopParts } from "./pop.ts";
+import { filterOf, NO_POP, type PopParts } from "./pop.ts";
 
 export function popInfoRows(parts: PopParts): Row[] {
   const notifier = new Notifier(parts);
@@ -80,7 +80,7 @@ const PEEK_LOAD_ROUNDS_MAX = 16;
 async function peek(parts: PopParts, call: Call<PeekMessageRequestHeader>): Promise<Reply> {
   const { topic: topicName, consumerGroup, queueId = 0, maxMsgNums = 0 } = call.header;
   const topic = checkReadable(parts, topicName, consumerGroup, queueId, call.caller.address);
-  if ("code" in topic) return topic;
+  if ("code" in topic) return { ...topic, header: NO_POP };
   const { config, topics, pops, random } = parts;
   const first = random.int(100);
   const retry = topics.get(popRetryTopic(topicName, consumerGroup, config.enableRetryTopicV2));
@@ -104,7 +104,7 @@ async function peek(parts: PopParts, call: Call<PeekMessageRequestHeader>): Prom
     if (bodies.length < maxMsgNums)
       bodies.push(...(await read(parts, group.topic, id, offset, maxMsgNums - bodies.length)));
   }
-  const header = { popTime: 0, invisibleTime: 0, reviveQid: 0, restNum };
+  const header = { ...NO_POP, restNum };
   if (bodies.length === 0) return refuse("PULL_NOT_FOUND", "NO_MESSAGE_IN_QUEUE", header);
   return { ...ok(header, Buffer.concat(bodies)), remark: "FOUND" };
 }
@@ -136,7 +136,7 @@ async function read(parts: PopParts, topic: string, queueId: number, from: numbe
 function pollingInfo(parts: PopParts, call: Call<PollingInfoRequestHeader>): Reply {
   const { topic: topicName, consumerGroup, queueId = 0 } = call.header;
   const topic = checkReadable(parts, topicName, consumerGroup, queueId, call.caller.address);
-  if ("code" in topic) return topic;
+  if ("code" in topic) return { ...topic, header: { pollingNum: 0 } };
   return ok({ pollingNum: parts.pops.holds.waiting(topicName, consumerGroup, queueId) });
 }
 
@@ -161,6 +161,9 @@ export interface NotificationTarget {
   readonly open: boolean;
   answer(reply: Reply): void;
 }
+
+/** What a refusal carries: the primitives of NotificationResponseHeader. */
+const NOTHING = { hasMsg: false, pollingFull: false };
 
 export class Notifier {
   readonly #parts: PopParts;
@@ -227,11 +230,11 @@ export class Notifier {
   #look(ask: NotificationAsk, target: NotificationTarget): boolean | Reply {
     const { config, pops, topics } = this.#parts;
     const topic = checkReadable(this.#parts, ask.topic, ask.group, ask.queueId, target.address);
-    if ("code" in topic) return topic;
+    if ("code" in topic) return { ...topic, header: NOTHING };
     let filter: UnitFilter = ALL_UNITS;
     if (config.useMessageFilterForNotification && ask.expType && ask.exp) {
       const given = filterOf(this.#filters, ask.exp, ask.expType);
-      if ("code" in given) return given;
+      if ("code" in given) return { ...given, header: NOTHING };
       filter = given;
     }
     const group = pops.groups.make(ask.topic, ask.group);

@@ -50,12 +50,13 @@ public final class Scenarios {
         ProducerScenarios.register(all);
         PullServiceScenarios.register(all);
         FaultScenarios.register(all);
+        registerIfCompiled("PopScenarios", all);
         registerIfCompiled("Since53Scenarios", all);
         registerIfCompiled("Since55Scenarios", all);
         return all;
     }
 
-    /** Scenarios of what older clients cannot do stand in src/since-5.3 and src/since-5.5, which only newer clients compile. */
+    /** Scenarios of what older clients cannot do stand in src/v5, src/since-5.3 and src/since-5.5, which only newer clients compile. */
     private static void registerIfCompiled(String name, Map<String, Scenario> all) {
         try {
             Class.forName("skylark.compat." + name).getDeclaredMethod("register", Map.class).invoke(null, all);
