@@ -61,7 +61,7 @@ export function ackRows(parts: AckParts): Row[] {
         const outcome =
           request.liteTopic === "" ? ackMessage(parts, ask, call.caller.address, sink, opaque, serialization) : LITE;
         if (outcome === "waiting" || oneway) return;
-        if (outcome === "done") writeSuccess(call.out, opaque, serialization);
+        if (outcome === "done") writeSuccess(call.out, opaque);
         else call.out.reply(opaque, serialization, outcome);
       },
     },
@@ -83,7 +83,7 @@ class WireSink implements AckSink {
 
   acked(opaque: number, serialization: number, refusal: string | undefined): void {
     if (!this.#out.open) return;
-    if (refusal === undefined) writeSuccess(this.#out, opaque, serialization);
+    if (refusal === undefined) writeSuccess(this.#out, opaque);
     else this.#out.reply(opaque, serialization, notTaken(refusal));
   }
 }

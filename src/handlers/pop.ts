@@ -292,7 +292,7 @@ class WireTarget implements PopTarget {
     const out = this.#out;
     const { store } = this.#parts;
     const { count, logOffsets, sizes } = result;
-    let at = writePopHead(out, this.#opaque, this.#serialization, ResponseCode.SUCCESS, "FOUND", result, result.bytes);
+    let at = writePopHead(out, this.#opaque, ResponseCode.SUCCESS, "FOUND", result, result.bytes);
     for (let i = 0; i < count; i++) {
       // Selected in this very call, so still in memory.
       if (!store.copy(logOffsets[i], sizes[i], out.slab, at)) throw new Error(`log bytes at ${logOffsets[i]} vanished`);
@@ -306,14 +306,14 @@ class WireTarget implements PopTarget {
     const records = seenByClient(this.#parts, result, ask);
     const bytes = records.reduce((sum, record) => sum + record.length, 0);
     const out = this.#out;
-    let at = writePopHead(out, this.#opaque, this.#serialization, ResponseCode.SUCCESS, "FOUND", result, bytes);
+    let at = writePopHead(out, this.#opaque, ResponseCode.SUCCESS, "FOUND", result, bytes);
     for (const record of records) at += record.copy(out.slab, at);
     out.commit(at);
   }
 
   nothing(code: number, remark: string, result: PopResult): void {
     if (!this.open) return;
-    this.#out.commit(writePopHead(this.#out, this.#opaque, this.#serialization, code, printable(remark), result, 0));
+    this.#out.commit(writePopHead(this.#out, this.#opaque, code, printable(remark), result, 0));
   }
 
   refused(reply: Reply): void {

@@ -1,6 +1,7 @@
 /**
  * The wire side of POP_MESSAGE (200050) and ACK_MESSAGE (200051): request headers to reused typed objects, reply heads to
- * bytes. The body of a pop reply is log bytes, copied behind the head by the handler.
+ * bytes. The body of a pop reply is log bytes, copied behind the head by the handler. JSON headers only: the codes do not
+ * fit into the two bytes that the binary header has for them.
  */
 import type { Buffer } from "node:buffer";
 import { Interner } from "../base/interner.ts";
@@ -8,7 +9,7 @@ import { ascii, putDecimal, putPiece } from "./asciiWriter.ts";
 import type { ReplyOut } from "./dispatch.ts";
 import { ExtraInfo, type OffsetInfo } from "./extraInfo.ts";
 import { CURRENT_VERSION } from "./generated/versions.ts";
-import { HeaderError, type HeaderView, SERIALIZE_ROCKETMQ } from "./headerView.ts";
+import { HeaderError, type HeaderView } from "./headerView.ts";
 
 const names = new Interner();
 
@@ -190,7 +191,6 @@ const HEAD_BYTES_MAX = 640;
 export function writePopHead(
   out: ReplyOut,
   opaque: number,
-  serialization: number,
   code: number,
   remark: string,
   fields: PopReplyFields,
@@ -198,18 +198,15 @@ export function writePopHead(
 ): number {
   const lists = fields.startOffsetInfo.end + fields.msgOffsetInfo.end + (fields.orderCountInfo?.end ?? 0);
   const start = out.reserve(HEAD_BYTES_MAX + lists + remark.length + bodyBytes);
-  const at =
-    serialization === SERIALIZE_ROCKETMQ
-      ? binaryHead(out.slab, start + 8, opaque, code, remark, fields)
-      : jsonHead(out.slab, start + 8, opaque, code, remark, fields);
-  finish(out.slab, start, at, serialization, bodyBytes);
+  const at = jsonHead(out.slab, start + 8, opaque, code, remark, fields);
+  finish(out.slab, start, at, bodyBytes);
   return at;
 }
 
-function finish(slab: Buffer, start: number, at: number, serialization: number, bodyBytes: number): void {
+function finish(slab: Buffer, start: number, at: number, bodyBytes: number): void {
   const headerBytes = at - start - 8;
   slab.writeInt32BE(4 + headerBytes + bodyBytes, start);
-  slab.writeInt32BE((serialization << 24) | headerBytes, start + 4);
+  slab.writeInt32BE(headerBytes, start + 4);
 }
 
 function jsonHead(
@@ -234,80 +231,15 @@ function jsonHead(
   return putPiece(to, at, END);
 }
 
-const KEY_INVISIBLE_TIME = binaryKey("invisibleTime");
-const KEY_MSG_OFFSET_INFO = binaryKey("msgOffsetInfo");
-const KEY_ORDER_COUNT_INFO = binaryKey("orderCountInfo");
-const KEY_POP_TIME = binaryKey("popTime");
-const KEY_REST_NUM = binaryKey("restNum");
-const KEY_REVIVE_QID = binaryKey("reviveQid");
-const KEY_START_OFFSET_INFO = binaryKey("startOffsetInfo");
-
-function binaryHead(
-  to: Buffer,
-  start: number,
-  opaque: number,
-  code: number,
-  remark: string,
-  fields: PopReplyFields,
-): number {
-  const extAt = binaryStart(to, start, opaque, code, remark);
-  let at = putNumber(to, extAt + 4, KEY_INVISIBLE_TIME, fields.invisibleTime);
-  at = putList(to, at, KEY_MSG_OFFSET_INFO, fields.msgOffsetInfo);
-  if (fields.orderCountInfo !== undefined) at = putList(to, at, KEY_ORDER_COUNT_INFO, fields.orderCountInfo);
-  at = putNumber(to, at, KEY_POP_TIME, fields.popTime);
-  at = putNumber(to, at, KEY_REST_NUM, fields.restNum);
-  at = putNumber(to, at, KEY_REVIVE_QID, fields.reviveQid);
-  at = putList(to, at, KEY_START_OFFSET_INFO, fields.startOffsetInfo);
-  to.writeInt32BE(at - extAt - 4, extAt);
-  return at;
-}
-
-/** The fixed part of a binary header; returns the place of extLength. */
-function binaryStart(to: Buffer, start: number, opaque: number, code: number, remark: string): number {
-  to.writeInt16BE(code, start);
-  to[start + 2] = 0; // LanguageCode.JAVA
-  to.writeInt16BE(CURRENT_VERSION, start + 3);
-  to.writeInt32BE(opaque, start + 5);
-  to.writeInt32BE(1, start + 9); // a response
-  to.writeInt32BE(remark.length, start + 13);
-  return start + 17 + to.write(remark, start + 17, "latin1");
-}
-
-function putNumber(to: Buffer, start: number, key: Buffer, value: number): number {
-  const at = putPiece(to, start, key);
-  const end = putDecimal(to, at + 4, value);
-  to.writeInt32BE(end - at - 4, at);
-  return end;
-}
-
-function putList(to: Buffer, start: number, key: Buffer, list: OffsetInfo): number {
-  const at = putPiece(to, start, key);
-  to.writeInt32BE(list.end, at);
-  return list.copyTo(to, at + 4);
-}
-
-function binaryKey(name: string): Buffer {
-  const key = ascii(`\0\0${name}`);
-  key.writeInt16BE(name.length, 0);
-  return key;
-}
-
 const SUCCESS = ascii('{"code":0,"flag":1,"language":"JAVA","opaque":');
 const SUCCESS_END = ascii(`,"serializeTypeCurrentRPC":"JSON","version":${CURRENT_VERSION}}`);
 
 /** Writes a reply that says SUCCESS and nothing else: an acknowledgement's. */
-export function writeSuccess(out: ReplyOut, opaque: number, serialization: number): void {
+export function writeSuccess(out: ReplyOut, opaque: number): void {
   const start = out.reserve(160);
   const to = out.slab;
-  let at: number;
-  if (serialization === SERIALIZE_ROCKETMQ) {
-    at = binaryStart(to, start + 8, opaque, 0, "");
-    to.writeInt32BE(0, at);
-    at += 4;
-  } else {
-    at = putDecimal(to, putPiece(to, start + 8, SUCCESS), opaque);
-    at = putPiece(to, at, SUCCESS_END);
-  }
-  finish(to, start, at, serialization, 0);
+  let at = putDecimal(to, putPiece(to, start + 8, SUCCESS), opaque);
+  at = putPiece(to, at, SUCCESS_END);
+  finish(to, start, at, 0);
   out.commit(at);
 }

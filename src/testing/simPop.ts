@@ -171,7 +171,10 @@ export class SimPop {
   }
 
   /** Pops; what it gives is told once the turn is over, as on the wire. */
-  async pop(topic: string, options: { max?: number; invisible?: number; order?: boolean; attempt?: string } = {}): Promise<Popped[]> {
+  async pop(
+    topic: string,
+    options: { max?: number; invisible?: number; order?: boolean; attempt?: string } = {},
+  ): Promise<Popped[]> {
     const { max = 32, invisible = 10_000, order = false, attempt } = options;
     const { popper } = this.pops;
     const query = {
@@ -195,10 +198,12 @@ export class SimPop {
       const part = result.parts[p];
       for (let i = part.from; i < part.to; i++) {
         const bytes = Buffer.alloc(result.sizes[i]);
-        if (!this.store.copy(result.logOffsets[i], bytes.length, bytes, 0)) throw new Error("popped bytes are not in memory");
+        if (!this.store.copy(result.logOffsets[i], bytes.length, bytes, 0))
+          throw new Error("popped bytes are not in memory");
         const view = new RecordView();
         if (view.read(bytes, 0, bytes.length, true) !== "record") throw new Error("popped bytes are no record");
-        if (parseProperties(view.properties()).get("UNIQ_KEY") !== `u-${view.body()}`) throw new Error("another's properties");
+        if (parseProperties(view.properties()).get("UNIQ_KEY") !== `u-${view.body()}`)
+          throw new Error("another's properties");
         found.push({
           body: view.body().toString(),
           topic: part.queue.group.topic,
@@ -242,7 +247,10 @@ export class SimPop {
     for (let round = 0; waiting > 0 && round < 100; round++) await this.settle();
   }
 
-  #ackInOrder(message: Popped, sink: { acked(o: number, s: number, refusal: string | undefined): void }): "waiting" | "done" {
+  #ackInOrder(
+    message: Popped,
+    sink: { acked(o: number, s: number, refusal: string | undefined): void },
+  ): "waiting" | "done" {
     const { topic, queueId, offset, popTime } = message;
     if (offset < this.offsets.query(GROUP, topic, queueId)) return "done";
     const queue = this.pops.groups.make(topic, GROUP).queue(queueId);
@@ -387,7 +395,12 @@ export async function popCrashMatrix(options: PopCrashOptions): Promise<PopCrash
 }
 
 /** Crashes the next life before each of its operations until everything due has come again, and audits the third. */
-async function crashRecovery(options: PopCrashOptions, death: Death, point: number, counts: PopCrashCounts): Promise<void> {
+async function crashRecovery(
+  options: PopCrashOptions,
+  death: Death,
+  point: number,
+  counts: PopCrashCounts,
+): Promise<void> {
   const { flush, seed } = options;
   for (let second = 0; ; second++) {
     const ended = await labelled(
@@ -414,7 +427,13 @@ async function crashRecovery(options: PopCrashOptions, death: Death, point: numb
 }
 
 /** Opens what a dead machine left, takes and acknowledges everything there is, and compares with what is known. */
-async function auditLife(disk: SimDisk, death: Death, flush: FlushType, killed: boolean, counts: PopCrashCounts): Promise<void> {
+async function auditLife(
+  disk: SimDisk,
+  death: Death,
+  flush: FlushType,
+  killed: boolean,
+  counts: PopCrashCounts,
+): Promise<void> {
   const notes = death.notes.copy();
   const sim = new SimPop(disk, notes, flush, death.now + 2_000);
   await sim.open();

@@ -32,10 +32,11 @@ import { BrokerStats } from "../metrics/brokerStats.ts";
 import type { HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.ts";
 import { encodeFrame, type Fields } from "../protocol/frameWriter.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
+import { decodeHeader } from "../protocol/headerCodec.ts";
 import { HeaderView } from "../protocol/headerView.ts";
 import { MessageStore } from "../store/messageStore.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
-import { answerOf, FakeCaller } from "./fakeCaller.ts";
+import { answerOf, callOf, FakeCaller } from "./fakeCaller.ts";
 import { FakeClock } from "./fakeClock.ts";
 import { SimDisk } from "./simDisk.ts";
 
@@ -76,7 +77,7 @@ export class WireClient implements ReplyOut {
     return this.caller.open;
   }
 
-  /** Hands a request of a hot code to its row, as the dispatcher would; nothing is awaited. Returns its opaque. */
+  /** Hands a request to its row, as the dispatcher would; nothing is awaited. Returns its opaque. */
   send(name: keyof typeof RequestCode, fields: Fields, options: WireOptions = {}): number {
     const opaque = this.#opaque++;
     const { flag = 0, serialization = 0, version, body } = options;
@@ -87,7 +88,11 @@ export class WireClient implements ReplyOut {
     view.read(frame, 8, headerEnd, serialization);
     if (version !== undefined) view.version = version;
     const row = this.#broker.rows.get(code);
-    if (row?.hot === undefined) throw new Error(`${name} has no hot row`);
+    if (row === undefined) throw new Error(`${name} has no row`);
+    if (row.hot === undefined) {
+      this.#handle(row, view, frame.subarray(headerEnd));
+      return opaque;
+    }
     const call: HotCall = {
       view,
       buf: frame,
@@ -104,6 +109,18 @@ export class WireClient implements ReplyOut {
       this.#broker.clock.endOfTurn(() => frame.fill(0x23));
     }
     return opaque;
+  }
+
+  /** An ordinary row; what it throws becomes SYSTEM_ERROR, as the dispatcher does it. */
+  #handle(row: Row & { hot?: undefined }, view: HeaderView, body: Buffer): void {
+    const { code, opaque, serialization } = view;
+    const header = row.header === undefined ? {} : decodeHeader(view, row.header);
+    Promise.resolve()
+      .then(() => row.handle(callOf(code, header, { body, caller: this.caller })))
+      .catch((error: Error) => ({ code: 1, remark: error.message }))
+      .then((reply) => {
+        if (reply !== undefined) this.reply(opaque, serialization, reply);
+      });
   }
 
   /** Sends and waits until the answer is there. */

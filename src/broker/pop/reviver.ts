@@ -130,6 +130,9 @@ export class Reviver {
       inFlight.postpone(checkpoint, RETRY_MS);
       return;
     }
+    const retry = this.#retryTopicOf(topic, group);
+    // A copy in a topic that a crash takes away again would be lost.
+    if (this.#ensureTopic(retry, group)) await this.#topics.saved();
     const messages = await this.#read(checkpoint);
     if (checkpoint.done || this.#stopped) return;
     // From here to the record nothing is awaited: the acknowledgements of this turn are in `asked`.
@@ -141,7 +144,7 @@ export class Reviver {
       if ((open & bit) === 0) continue;
       const message = messages[i];
       if ((checkpoint.copied & bit) === 0 && message !== undefined) {
-        refusal = this.#copy(checkpoint, bit, message);
+        refusal = this.#copy(checkpoint, bit, message, retry);
         if (refusal !== undefined) break;
       }
       settled |= bit;
@@ -170,9 +173,8 @@ export class Reviver {
   }
 
   /** Appends the copy of one message; returns the reason when it is refused. */
-  #copy(checkpoint: Checkpoint, bit: number, message: StoredMessage): string | undefined {
+  #copy(checkpoint: Checkpoint, bit: number, message: StoredMessage, topic: string): string | undefined {
     const { group } = checkpoint.queue.group;
-    const topic = this.#retryTopic(checkpoint, group);
     const properties = new Map(message.properties);
     if (message.reconsumeTimes === 0 || !properties.has(FIRST_POP_TIME)) {
       properties.set(FIRST_POP_TIME, String(checkpoint.popTime));
@@ -210,18 +212,19 @@ export class Reviver {
     this.revived++;
   }
 
-  /** The topic that copies go to, made when missing. A message that was in a retry topic goes into the same one again. */
-  #retryTopic(checkpoint: Checkpoint, group: string): string {
-    const { topic } = checkpoint.queue.group;
-    const retry = topic.startsWith(RETRY_PREFIX)
-      ? topic
-      : popRetryTopic(topic, group, this.#options.enableRetryTopicV2);
+  /** The topic that copies go to. A message that was in a retry topic goes into the same one again. */
+  #retryTopicOf(topic: string, group: string): string {
+    return topic.startsWith(RETRY_PREFIX) ? topic : popRetryTopic(topic, group, this.#options.enableRetryTopicV2);
+  }
+
+  /** Makes a retry topic when it is missing, or has too few queues; whether it did. */
+  #ensureTopic(retry: string, group: string): boolean {
     const known = this.#topics.get(retry);
-    if (known !== undefined && !this.#options.useSeparateRetryQueue) return retry;
+    if (known !== undefined && !this.#options.useSeparateRetryQueue) return false;
     const queues = this.#options.useSeparateRetryQueue
       ? (this.#topics.get(normalTopic(retry, group))?.writeQueueNums ?? 1)
       : 1;
-    if (known !== undefined && known.writeQueueNums === queues) return retry;
+    if (known !== undefined && known.writeQueueNums === queues) return false;
     const config = newTopicConfig(retry, {
       readQueueNums: queues,
       writeQueueNums: queues,
@@ -232,7 +235,7 @@ export class Reviver {
     for (let queueId = 0; queueId < queues; queueId++) {
       if (this.#offsets.query(group, retry, queueId) < 0) this.#offsets.commit(group, retry, queueId, 0, "pop");
     }
-    return retry;
+    return true;
   }
 
   #queueOf(retryTopic: string, queueId: number): number {
@@ -260,6 +263,7 @@ export class Reviver {
       for (const retry of retries) {
         let end = ends.get(retry);
         if (end === undefined) {
+          if (this.#store.queuesOf(retry).length > 0) this.#ensureTopic(retry, group);
           end = await this.#endOf(retry);
           ends.set(retry, end);
         }
