@@ -3,7 +3,7 @@ import { crc32 as zlibCrc32 } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FakeClock } from "../testing/fakeClock.ts";
-import { localTimestamp, sleep } from "./clock.ts";
+import { localTimestamp, repeat, sleep } from "./clock.ts";
 import { bodyCrc32, crc32, crc32Of } from "./crc32.ts";
 import { formatHost, hostBytes } from "./host.ts";
 import { readInt64, readInt64OrMinus1, writeInt32, writeInt64 } from "./int64.ts";
@@ -184,5 +184,32 @@ describe("the clock", () => {
   it("names files by local time", () => {
     const time = new Date(2026, 0, 2, 3, 4, 5, 6).getTime();
     expect(localTimestamp(time)).toBe("20260102030405006");
+  });
+});
+
+describe("repeat", () => {
+  it("asks for the period each time, and ends", async () => {
+    const clock = new FakeClock();
+    let periodMs = 100;
+    let times = 0;
+    const end = repeat(
+      clock,
+      () => periodMs,
+      () => {
+        times++;
+      },
+    );
+    await clock.advance(200);
+    expect(times).toBe(2);
+    periodMs = 1000;
+    await clock.advance(1000);
+    // The one under way was armed before.
+    expect(times).toBe(3);
+    await clock.advance(1000);
+    expect(times).toBe(4);
+    end();
+    await clock.advance(5000);
+    expect(times).toBe(4);
+    expect(clock.timers).toBe(0);
   });
 });

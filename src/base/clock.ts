@@ -38,6 +38,22 @@ export function sleep(clock: Clock, delayMs: number): Promise<void> {
   });
 }
 
+/**
+ * Calls `fn` again and again, each time after what `periodMs` then says: for periods that can be changed meanwhile.
+ * Returns what ends it.
+ */
+export function repeat(clock: Clock, periodMs: () => number, fn: () => void): () => void {
+  let timer: Timer | undefined;
+  const arm = (): void => {
+    timer = clock.after(periodMs(), () => {
+      arm();
+      fn();
+    });
+  };
+  arm();
+  return () => clock.clear(timer);
+}
+
 /** yyyyMMddHHmmssSSS in local time: how Apache names index files (UtilAll.timeMillisToHumanString). */
 export function localTimestamp(timeMs: number): string {
   const d = new Date(timeMs);

@@ -21,7 +21,7 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   listenPort: fixed("Port for clients; the fast port is two below"),
   haListenPort: fixed("Port for slaves; 0: listenPort + 1"),
   bindAddress: fixed("Local address to listen on"),
-  namesrvAddr: fixed("NameServers to register with, host:port;host:port"),
+  namesrvAddr: live("NameServers to register with, host:port;host:port"),
   brokerPermission: live("What all topics of this broker allow: 2 write, 4 read, 6 both"),
   configBlackList: fixed("Keys that mqadmin may not change, separated by semicolons"),
 
@@ -68,8 +68,8 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   shortPollingTimeMills: live("Milliseconds that a pull is held where long polling is off"),
   maxMsgsNumBatch: live("Most messages that a query by key returns"),
   defaultQueryMaxNum: live("Most index entries that a query by key looks at"),
-  regionId: fixed("Region named in message traces"),
-  traceOn: fixed("Let clients trace messages of this broker"),
+  regionId: live("Region named in message traces"),
+  traceOn: live("Let clients trace messages of this broker"),
   messageDelayLevel: fixed("Delays of levels 1, 2, ..., such as 1s 5s 10s 30s 1m 2h"),
   maxTransferBytesOnMessageInMemory: live("Most bytes that one pull returns from memory"),
   maxTransferCountOnMessageInMemory: live("Most messages that one pull returns from memory"),
@@ -142,9 +142,9 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
 
   // Store: flushing
   flushDiskType: fixed("ASYNC_FLUSH (acknowledge once written) or SYNC_FLUSH (once on the disk)"),
-  syncFlushTimeout: fixed("Milliseconds that a send waits for SYNC_FLUSH"),
-  flushIntervalCommitLog: fixed("Milliseconds between flushes of the commit log"),
-  flushIntervalConsumeQueue: fixed("Milliseconds between flushes of consume queues"),
+  syncFlushTimeout: live("Milliseconds that a send waits for SYNC_FLUSH"),
+  flushIntervalCommitLog: live("Milliseconds between flushes of the commit log"),
+  flushIntervalConsumeQueue: live("Milliseconds between flushes of consume queues"),
 
   // Store: retention
   fileReservedTime: live("Hours that commit log files are kept"),

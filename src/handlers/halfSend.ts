@@ -52,6 +52,8 @@ interface Suffix {
   readonly bytes: Buffer;
   /** Length of the unique keys it has room for. */
   readonly keyBytes: number;
+  /** What every message gets, as it was then. */
+  readonly common: Buffer;
 }
 
 export class HalfSender {
@@ -125,10 +127,11 @@ export class HalfSender {
       this.#suffixes.set(topic, byQueue);
     }
     const keyBytes = end - start;
+    const common = this.#sender.suffix;
     let suffix = byQueue.get(queueId);
-    if (suffix?.keyBytes !== keyBytes) {
+    if (suffix?.keyBytes !== keyBytes || suffix.common !== common) {
       if (suffix === undefined) this.#suffixCount++;
-      suffix = { keyBytes, bytes: Buffer.concat([this.#sender.suffix, ownProperties(topic, queueId, keyBytes)]) };
+      suffix = { keyBytes, common, bytes: Buffer.concat([common, ownProperties(topic, queueId, keyBytes)]) };
       byQueue.set(queueId, suffix);
     }
     const { bytes } = suffix;

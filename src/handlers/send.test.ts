@@ -152,6 +152,16 @@ describe("a message sent", () => {
     });
   });
 
+  it("obeys traceOn and regionId as they are changed", async () => {
+    expect((await send()).fields).toMatchObject({ MSG_REGION: "DefaultRegion", TRACE_ON: "true" });
+    broker.config.traceOn = false;
+    broker.config.regionId = "elsewhere";
+    const reply = await send();
+    expect(reply.fields).toMatchObject({ MSG_REGION: "elsewhere", TRACE_ON: "false" });
+    const { properties } = await messageOf(reply);
+    expect([properties.get("MSG_REGION"), properties.get("TRACE_ON")]).toEqual(["elsewhere", "false"]);
+  });
+
   it("oneway is stored and not answered", async () => {
     client.send("SEND_MESSAGE_V2", header(), { body: "quiet", flag: FLAG_ONEWAY });
     client.send("SEND_MESSAGE_V2", header({ i: "" }), { body: "quiet, too", flag: FLAG_ONEWAY });

@@ -91,23 +91,40 @@ export class Sender {
   readonly #half: HalfSender;
   #pieces: SendReplyPieces | undefined;
   #piecesHost: Buffer | undefined;
-  /** Properties that Apache's broker adds to every message it takes. */
-  readonly suffix: Buffer;
+  #suffix: Buffer = EMPTY;
+  /** The options that pieces and suffix were made of. */
+  #regionId: string | undefined;
+  #traceOn: boolean | undefined;
 
   constructor(parts: SendParts) {
     this.parts = parts;
-    const { regionId, traceOn, brokerClusterName } = parts.config;
-    this.suffix = Buffer.from(
+    this.#half = new HalfSender(this);
+  }
+
+  /** Properties that Apache's broker adds to every message it takes; another object when they change. */
+  get suffix(): Buffer {
+    this.#lookAtOptions();
+    return this.#suffix;
+  }
+
+  /** Both options can be changed at any time. */
+  #lookAtOptions(): void {
+    const { regionId, traceOn, brokerClusterName } = this.parts.config;
+    if (regionId === this.#regionId && traceOn === this.#traceOn) return;
+    this.#regionId = regionId;
+    this.#traceOn = traceOn;
+    this.#pieces = undefined;
+    this.#suffix = Buffer.from(
       formatProperties([
         [Property.MSG_REGION, regionId],
         [Property.TRACE_SWITCH, String(traceOn)],
         [Property.CLUSTER, brokerClusterName],
       ]),
     );
-    this.#half = new HalfSender(this);
   }
 
   pieces(): SendReplyPieces {
+    this.#lookAtOptions();
     const host = this.parts.store.storeHost;
     if (this.#pieces === undefined || this.#piecesHost !== host) {
       this.#pieces = new SendReplyPieces(this.parts.config.regionId, this.parts.config.traceOn, host);

@@ -34,7 +34,7 @@ export class Flush {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #sync: boolean;
-  readonly #syncTimeoutMs: number;
+  readonly #syncTimeoutMs: () => number;
   readonly #hooks: FlushHooks;
   /** Ring position behind the last append that was written. */
   #writtenPosition = 0;
@@ -50,7 +50,7 @@ export class Flush {
     gate: WriteGate,
     clock: Clock,
     logger: Logger,
-    options: { sync: boolean; syncTimeoutMs: number },
+    options: { sync: boolean; syncTimeoutMs: () => number },
     hooks: FlushHooks,
   ) {
     this.#log = log;
@@ -190,14 +190,14 @@ export class Flush {
 
   /** Answers SYNC_FLUSH appends that have waited too long; they stay in the log and become visible when synced. */
   answerTimedOut(): void {
-    const limit = this.#clock.now() - this.#syncTimeoutMs;
+    const limit = this.#clock.now() - this.#syncTimeoutMs();
     let position = Math.max(this.ring.head, this.#timedOutPosition);
     for (; position < this.#writtenPosition; position++) {
       const pending = this.ring.at(position);
       if (pending.storeTimestamp > limit) break;
       if (pending.status === "ok") {
         pending.status = "flushDiskTimeout";
-        pending.reason = `not synced within syncFlushTimeout (${this.#syncTimeoutMs} ms); the message is stored`;
+        pending.reason = `not synced within syncFlushTimeout (${this.#syncTimeoutMs()} ms); the message is stored`;
       }
       this.#answer(pending);
     }

@@ -4,7 +4,7 @@
  */
 import type { Buffer } from "node:buffer";
 import * as path from "node:path";
-import type { Clock, Timer } from "../base/clock.ts";
+import { type Clock, repeat, type Timer } from "../base/clock.ts";
 import * as limits from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
@@ -78,6 +78,8 @@ export class MessageStore implements Store {
   #retention!: Retention;
   #lock: { release(): void } | undefined;
   #timers: Timer[] = [];
+  /** Ends what recurs by an option that can change. */
+  #rhythms: (() => void)[] = [];
   readonly #arrivalListeners: ((topic: string, queueId: number, maxOffset: number) => void)[] = [];
   #lastTimestamp = 0;
   #grantedTo = 0;
@@ -132,9 +134,19 @@ export class MessageStore implements Store {
     this.#flush.synced = this.#log.end;
     turn.onCommit(() => this.#commit());
     this.#retention.look();
+    this.#rhythms = [
+      repeat(
+        clock,
+        () => this.#options.flushIntervalCommitLog,
+        () => this.#backgroundSync(),
+      ),
+      repeat(
+        clock,
+        () => this.#options.flushIntervalConsumeQueue,
+        () => this.#derived.write(),
+      ),
+    ];
     this.#timers.push(
-      clock.every(this.#options.flushIntervalCommitLog, () => this.#backgroundSync()),
-      clock.every(this.#options.flushIntervalConsumeQueue, () => this.#derived.write()),
       clock.every(CHECKPOINT_PERIOD_MS, () => void this.checkpoint()),
       clock.every(this.#options.cleanResourceInterval, () => this.#retention.look()),
       clock.every(FULL_DISK_PROBE_MS, () => this.#probeFullDisk()),
@@ -146,6 +158,8 @@ export class MessageStore implements Store {
   async close(): Promise<void> {
     for (const timer of this.#timers) this.#context.clock.clear(timer);
     this.#timers = [];
+    for (const end of this.#rhythms) end();
+    this.#rhythms = [];
     this.#gate.shutDown();
     try {
       if (!this.#gate.fatal) await this.#flush.close();
@@ -192,7 +206,7 @@ export class MessageStore implements Store {
       this.#gate,
       clock,
       logger,
-      { sync: this.#sync, syncTimeoutMs: this.#options.syncFlushTimeout },
+      { sync: this.#sync, syncTimeoutMs: () => this.#options.syncFlushTimeout },
       {
         dispatch: (pending, now) => this.#dispatch(pending, now),
         granted: (logOffset) => this.#granted(logOffset),

@@ -3,12 +3,14 @@ import { run, short } from "../lib.mjs";
 
 /** Figures of the moment in clusterList: rates, times, page cache, hours, disk. */
 const RATES = [/\b\d+\.\d+(\([^)]*\))?/g, "<rate>"];
+/** Seconds and messages that the timer is behind. */
+const TIMER = [/ \d+-\d+(?=\()/g, " <timer>"];
 
 export const EMPTY_CLUSTER = [
-  short("clusterList", { mask: [RATES] }),
-  run("clusterList -c {cluster}", { mask: [RATES] }),
+  short("clusterList", { mask: [TIMER, RATES] }),
+  run("clusterList -c {cluster}", { mask: [TIMER, RATES] }),
   run("clusterList -c NoSuchCluster"),
-  run("clusterList -m", { mask: [RATES] }),
+  run("clusterList -m", { mask: [TIMER, RATES] }),
   short("topicList", { sort: true }),
   run("topicList -c", { sort: true }),
 ];
