@@ -77,7 +77,9 @@ export const BROKER_CONFIG = [
   }),
   run("setCommitLogReadAheadMode -b {broker} -m 7"),
   run("switchTimerEngine -b {broker} -e F"),
-  run("switchTimerEngine -b {broker} -e R"),
+  run("switchTimerEngine -b {broker} -e R", {
+    differs: [/CODE: 29 .*no RocksDB/, "both refuse with code 29; Skylark says that there is no RocksDB"],
+  }),
   run("switchTimerEngine -b {broker} -e X"),
 ];
 

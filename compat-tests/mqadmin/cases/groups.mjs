@@ -60,7 +60,11 @@ export const PROGRESS = [
   run("brokerConsumeStats -b {broker} -o true"),
   run("brokerConsumeStats -b {broker} -l 1 -t 5000", { sort: true }),
   run("consumerStatus -g OnlineGroup"),
-  run("consumerStatus -g OnlineGroup -i {client.OnlineGroup}", { mask: [[/\b\d+\.\d\d\b/g, "<rate>"]] }),
+  run("consumerStatus -g OnlineGroup -i {client.OnlineGroup}", {
+    // The client learns of its retry topic with its next look at the routes.
+    until: /%RETRY%OnlineGroup/,
+    mask: [[/\b\d+\.\d\d\b/g, "<rate>"]],
+  }),
   run("consumerStatus -g OnlineGroup -i no-such-client"),
   run("consumerStatus -g NoSuchGroup"),
   // Counted every ten seconds.
