@@ -59,7 +59,8 @@ export class Driver {
           [buildDriver(lib), ...shared].join(":"),
           "AdminDriver",
         ],
-        { log, env: { ROCKETMQ_HOME: home, TZ: "UTC" } },
+        // Some commands write files where they are.
+        { log, cwd: home, env: { ROCKETMQ_HOME: home, TZ: "UTC" } },
       ),
     );
     this.#child.onLine((text) => {
