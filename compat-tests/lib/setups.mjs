@@ -6,6 +6,16 @@
 /** Short delays: retries use level 3 and up, so that a message dies in seconds. Level 18 is the last. */
 const SHORT_DELAYS = ["1s", "2s", "3s", ...Array(14).fill("1s"), "4s"].join(" ");
 
+/** Undecided messages are asked about soon. */
+const SHORT_CHECKS = {
+  messageDelayLevel: SHORT_DELAYS,
+  transactionTimeOut: 3_000,
+  transactionCheckInterval: 1_500,
+  transactionCheckMax: 6,
+  // Longer than the time between two rounds, and Apache asks again for what it has committed.
+  transactionOpBatchInterval: 200,
+};
+
 /** @type {Record<string, { settings: Record<string, unknown>, layout: "one" | "split", parallel: number, ownServer?: boolean }>} */
 export const SETUPS = {
   // Its scenarios stop the NameServer or the broker and mostly wait for clients to notice.
@@ -17,6 +27,8 @@ export const SETUPS = {
   },
   standard: { settings: { messageDelayLevel: SHORT_DELAYS }, layout: "one", parallel: 8 },
   filters: { settings: { messageDelayLevel: SHORT_DELAYS, enablePropertyFilter: true }, layout: "one", parallel: 8 },
+  transactions: { settings: SHORT_CHECKS, layout: "one", parallel: 8 },
+  transactionFaults: { settings: SHORT_CHECKS, layout: "split", parallel: 1, ownServer: true },
   strict: {
     settings: { autoCreateTopicEnable: false, autoCreateSubscriptionGroup: false },
     layout: "one",

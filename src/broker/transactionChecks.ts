@@ -57,6 +57,8 @@ export class TransactionChecks {
   #round: Promise<void> = Promise.resolve();
   #stopped = false;
   #turn = 0;
+  /** Messages of this round whose group has no producer here, by group. */
+  readonly #unasked = new Map<string, number>();
 
   constructor(
     options: CheckOptions,
@@ -105,6 +107,10 @@ export class TransactionChecks {
     } catch (error) {
       this.#log.error({ err: error }, "transaction check failed; the next round tries again");
     }
+    for (const [group, messages] of this.#unasked) {
+      this.#log.warn({ group, messages }, "no producer of the group is here to be asked how its transactions ended");
+    }
+    this.#unasked.clear();
   }
 
   async #walk(): Promise<void> {
@@ -198,7 +204,7 @@ export class TransactionChecks {
     const group = half.properties.get(Property.PRODUCER_GROUP) ?? "";
     const producers = (this.#clients.producers(group) ?? []).filter((producer) => producer.caller.open);
     if (producers.length === 0) {
-      this.#log.warn({ group, topic: destinationOf(half)?.topic }, "no producer of the group is there to be asked");
+      this.#unasked.set(group, (this.#unasked.get(group) ?? 0) + 1);
       return;
     }
     this.#turn = (this.#turn + 1) % Number.MAX_SAFE_INTEGER;

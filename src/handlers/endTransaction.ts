@@ -108,7 +108,7 @@ class Ender {
       return;
     }
     if (request.decision === DECISION_UNKNOWN) {
-      this.#log.warn(
+      this.#log.debug(
         { group: request.group, msgId: request.messageId, fromCheck: request.fromCheck, producer: call.caller.address },
         "the producer does not know yet how a transaction ends",
       );

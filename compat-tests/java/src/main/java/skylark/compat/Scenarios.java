@@ -37,6 +37,7 @@ public final class Scenarios {
         OrderScenarios.register(all);
         RetryScenarios.register(all);
         DelayScenarios.register(all);
+        TransactionScenarios.register(all);
         PullScenarios.register(all);
         LitePullScenarios.register(all);
         SqlScenarios.register(all);
