@@ -3,8 +3,9 @@
 // `count` instead of a window: sends that many messages and ends.
 import { pollLoad, pullLoad, sendLoad } from "./lib/loads.mjs";
 import { Recorder } from "./lib/recorder.mjs";
+import { transactionLoad } from "./lib/transactions.mjs";
 
-const LOADS = { send: sendLoad, pull: pullLoad, poll: pollLoad };
+const LOADS = { send: sendLoad, pull: pullLoad, poll: pollLoad, transaction: transactionLoad };
 
 const options = JSON.parse(process.argv[2]);
 const recorder = new Recorder();

@@ -40,6 +40,12 @@ export const WORKLOADS = [
     goals: { cpuUs: { atMost: 2 / 5 }, perSecond: { atLeast: 1.8 } },
   },
   {
+    id: "transaction",
+    title: "transactions of 128 B: half message and commit, 4 x 64",
+    options: { ...SEND, load: "transaction" },
+    goals: { cpuUs: { atMost: 1 / 2 }, perSecond: { atLeast: 1.3 } },
+  },
+  {
     id: "poll",
     title: "end to end 10,000/s, long polling, lean generator",
     options: { load: "poll", rate: 10_000, bodyBytes: 128 },
