@@ -29,6 +29,13 @@ export const SETUPS = {
   filters: { settings: { messageDelayLevel: SHORT_DELAYS, enablePropertyFilter: true }, layout: "one", parallel: 8 },
   transactions: { settings: SHORT_CHECKS, layout: "one", parallel: 8 },
   transactionFaults: { settings: SHORT_CHECKS, layout: "split", parallel: 1, ownServer: true },
+  // Light queues; its scenarios restart and kill the broker.
+  lmq: {
+    settings: { enableLmq: true, enableMultiDispatch: true },
+    layout: "split",
+    parallel: 1,
+    ownServer: true,
+  },
   strict: {
     settings: { autoCreateTopicEnable: false, autoCreateSubscriptionGroup: false },
     layout: "one",

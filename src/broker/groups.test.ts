@@ -9,7 +9,7 @@ import { type GroupOptions, Groups } from "./groups.ts";
 const FILE = "/store/config/subscriptionGroup.json";
 
 function make(options: Partial<GroupOptions> = {}, disk = new MemoryDisk()) {
-  const all = { autoCreateSubscriptionGroup: true, enableCreateSysGroup: true, ...options };
+  const all = { autoCreateSubscriptionGroup: true, enableCreateSysGroup: true, enableLmq: false, ...options };
   const groups = new Groups(all, new MetadataFile(disk, FILE), new FakeClock(), silentLogger());
   return { groups, disk };
 }

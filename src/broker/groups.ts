@@ -5,6 +5,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
+import { isLmq } from "../message/lmq.ts";
 import { type DataVersion, nextDataVersion } from "../protocol/bodies/dataVersion.ts";
 import {
   decodeSubscriptionGroupWrapper,
@@ -20,6 +21,8 @@ import { groupNameProblem } from "./names.ts";
 export interface GroupOptions {
   readonly autoCreateSubscriptionGroup: boolean;
   readonly enableCreateSysGroup: boolean;
+  /** Every group with the prefix of light queues (LMQ) exists. */
+  readonly enableLmq: boolean;
 }
 
 const SYSTEM_GROUPS = [
@@ -56,17 +59,22 @@ export class Groups {
 
   /** The config of a group that exists. Hot: one map look-up, no allocation. */
   get(group: string): SubscriptionGroupConfig | undefined {
-    return this.#table.get(group);
+    return this.#table.get(group) ?? this.#light(group);
   }
 
   /** The config of a group, created when missing and allowed (autoCreateSubscriptionGroup). Hot like {@link get}. */
   find(group: string): SubscriptionGroupConfig | undefined {
-    return this.#table.get(group) ?? this.#create(group);
+    return this.get(group) ?? this.#create(group);
+  }
+
+  /** LmqSubscriptionGroupManager: the defaults, never stored. */
+  #light(group: string): SubscriptionGroupConfig | undefined {
+    return this.#options.enableLmq && isLmq(group) ? newSubscriptionGroupConfig(group) : undefined;
   }
 
   /** Whether the group exists; a blank name does not. */
   has(group: string): boolean {
-    return this.#table.has(group);
+    return this.get(group) !== undefined;
   }
 
   /** The table's version; a new value after each change. */
@@ -92,6 +100,7 @@ export class Groups {
     let changed = false;
     try {
       for (const config of configs) {
+        if (this.#light(config.groupName) !== undefined) continue;
         const current = this.#table.get(config.groupName);
         config.attributes = alterAttributes(
           current === undefined,

@@ -14,6 +14,7 @@ function make(options: Partial<OffsetOptions> = {}, disk = new MemoryDisk()) {
     useServerSideResetOffset: true,
     consumerOffsetUpdateVersionStep: 500,
     flushConsumerOffsetInterval: 5000,
+    enableLmq: false,
     ...options,
   };
   return { offsets: new Offsets(all, new MetadataFile(disk, FILE), clock, silentLogger()), disk, clock };

@@ -6,6 +6,7 @@
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
+import { isLmq, LMQ_QUEUE_ID } from "../message/lmq.ts";
 import { type DataVersion, nextDataVersion, readDataVersion } from "../protocol/bodies/dataVersion.ts";
 import { BodyError, integerKey, readBean, textKey, toInteger } from "../protocol/bodies/reader.ts";
 import type { JavaValue } from "../protocol/javaJson.ts";
@@ -18,6 +19,8 @@ export interface OffsetOptions {
   readonly consumerOffsetUpdateVersionStep: number;
   /** ms */
   readonly flushConsumerOffsetInterval: number;
+  /** The file is lmqConsumerOffset.json, with a table of its own for the groups of light queues (LMQ). */
+  readonly enableLmq: boolean;
 }
 
 /** Who keeps a journal of what moves offsets, so that the file need not be newer than it (pops). */
@@ -133,13 +136,14 @@ export class Offsets {
   /** The journal's position when the loaded file was written; undefined when another kind of broker wrote it. */
   loadedPosition: number | undefined = 0;
 
-  constructor(options: OffsetOptions, file: MetadataFile, clock: Clock, log: Logger) {
+  /** @param before read when `file` does not exist yet: the one of before enableLmq was turned on */
+  constructor(options: OffsetOptions, file: MetadataFile, clock: Clock, log: Logger, before?: MetadataFile) {
     this.#options = options;
     this.#file = file;
     this.#clock = clock;
     this.#log = log;
     this.#dataVersion = { counter: 0, stateVersion: 0, timestamp: clock.now() };
-    this.#load();
+    this.#load(file, before);
   }
 
   set journal(journal: OffsetJournal) {
@@ -291,14 +295,14 @@ export class Offsets {
     }
   }
 
-  /** The content of consumerOffset.json, and the body of GET_ALL_CONSUMER_OFFSET with both tables. */
+  /** The content of the file (consumerOffset.json or, with light queues, lmqConsumerOffset.json), and the body of GET_ALL_CONSUMER_OFFSET with both tables. */
   encode(): string {
     const v = this.#dataVersion;
     const version = `{"counter":${v.counter},"stateVersion":${v.stateVersion},"timestamp":${v.timestamp}}`;
     // No group-to-topics map: Apache writes one by accident of a getter and ignores it when reading.
     // Ours; Apache passes over it, and leaves it out when it writes the file.
     const journal = this.#journal === undefined ? "" : `,\n\t"popJournal":${this.#journal.position()}`;
-    return `{\n\t"dataVersion":${version},\n\t"offsetTable":${encodeTable(this.#committed)}${journal},\n\t"pullOffsetTable":${encodeTable(this.#pulled)}\n}`;
+    return `{\n\t"dataVersion":${version},\n\t${this.#encodeCommittedTables()}${journal},\n\t"pullOffsetTable":${encodeTable(this.#pulled)}\n}`;
   }
 
   /** Committed offsets as `"topic@group":{0:12,...}` (ConsumerOffsetSerializeWrapper). */
@@ -313,11 +317,30 @@ export class Offsets {
     this.#reset.delete(group, topic);
   }
 
-  #load(): void {
-    const stored = this.#file.load(readStored, (file, reason) =>
-      this.#log.error({ file, reason }, "consumer offsets not read from this file"),
-    );
+  /** A light queue has one offset for each group, without a queue id (LmqConsumerOffsetManager). */
+  #encodeCommittedTables(): string {
+    if (!this.#options.enableLmq) return `"offsetTable":${encodeTable(this.#committed)}`;
+    let light = "";
+    for (const [group, topic, queues] of this.#committed.entries()) {
+      if (!isLmq(group)) continue;
+      for (const [, offset] of queues.entries()) {
+        light += `${light === "" ? "" : ","}\n\t\t${JSON.stringify(`${topic}@${group}`)}:${offset}`;
+        break;
+      }
+    }
+    const others = encodeTable(this.#committed, (group) => !isLmq(group));
+    return `"lmqOffsetTable":{${light}},\n\t"offsetTable":${others}`;
+  }
+
+  #load(file: MetadataFile, before: MetadataFile | undefined): void {
+    const damaged = (name: string, reason: string) =>
+      this.#log.error({ file: name, reason }, "consumer offsets not read from this file");
+    const stored = file.load(readStored, damaged) ?? before?.load(readStored, damaged);
     if (stored === undefined) return;
+    for (const [key, offset] of stored.lmqOffsetTable) {
+      const parts = key.split("@");
+      if (parts.length === 2) this.#committed.make(parts[1], parts[0]).set(LMQ_QUEUE_ID, offset);
+    }
     for (const [key, queues] of stored.offsetTable) {
       const parts = key.split("@");
       if (parts.length !== 2) continue;
@@ -332,12 +355,14 @@ export class Offsets {
 function readStored(text: string): {
   dataVersion: DataVersion;
   offsetTable: Map<string, Map<number, number>>;
+  lmqOffsetTable: Map<string, number>;
   position: number | undefined;
 } {
   const bean = readBean("ConsumerOffsetManager", text);
   return {
     dataVersion: bean.bean("dataVersion", readDataVersion) ?? { counter: 0, stateVersion: 0, timestamp: 0 },
     offsetTable: bean.map("offsetTable", textKey, readQueues) ?? new Map(),
+    lmqOffsetTable: bean.map("lmqOffsetTable", textKey, toInteger) ?? new Map(),
     position: bean.optionalInteger("popJournal"),
   };
 }
@@ -347,9 +372,10 @@ function readQueues(value: JavaValue, path: string): Map<number, number> {
   return new Map([...value].map(([queueId, offset]) => [integerKey(queueId, path), toInteger(offset, path)]));
 }
 
-function encodeTable(table: OffsetTable): string {
+function encodeTable(table: OffsetTable, wanted: (group: string) => boolean = () => true): string {
   let text = "{";
   for (const [group, topic, queues] of table.entries()) {
+    if (!wanted(group)) continue;
     if (text.length > 1) text += ",";
     text += `\n\t\t${JSON.stringify(`${topic}@${group}`)}:{`;
     let first = true;

@@ -52,6 +52,7 @@ function make(given: Partial<RegistrationOptions> = {}) {
       msgTraceTopicName: "",
       reviveQueueNum: 8,
       timerWheelEnable: true,
+      enableLmq: false,
     },
     new MetadataFile(new MemoryDisk(), "/config/topics.json"),
     clock,

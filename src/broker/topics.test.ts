@@ -18,6 +18,7 @@ const OPTIONS: TopicOptions = {
   msgTraceTopicName: "RMQ_SYS_TRACE_TOPIC",
   reviveQueueNum: 8,
   timerWheelEnable: true,
+  enableLmq: false,
 };
 
 function make(options: Partial<TopicOptions> = {}, disk = new MemoryDisk(), clock = new FakeClock()) {

@@ -5,6 +5,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
+import { isLmq } from "../message/lmq.ts";
 import { type DataVersion, nextDataVersion } from "../protocol/bodies/dataVersion.ts";
 import {
   newTopicConfig,
@@ -48,6 +49,8 @@ export interface TopicOptions {
   readonly msgTraceTopicName: string;
   readonly reviveQueueNum: number;
   readonly timerWheelEnable: boolean;
+  /** Every light queue (LMQ) is a topic that nobody created. */
+  readonly enableLmq: boolean;
 }
 
 /** Hears of topics that were created or changed; no topics means that only the version changed (a deletion). */
@@ -79,11 +82,21 @@ export class Topics {
 
   /** The config of a topic. Hot: one map look-up, no allocation. */
   get(topic: string): TopicConfig | undefined {
-    return this.#table.get(topic);
+    return this.#table.get(topic) ?? this.#light(topic);
   }
 
   has(topic: string): boolean {
-    return this.#table.has(topic);
+    return this.#table.has(topic) || this.#isLight(topic);
+  }
+
+  /** LmqTopicConfigManager: one queue, read and write, never stored and never registered. */
+  #light(topic: string): TopicConfig | undefined {
+    if (!this.#isLight(topic)) return undefined;
+    return newTopicConfig(topic, { readQueueNums: 1, writeQueueNums: 1, perm: PERM_READ | PERM_WRITE });
+  }
+
+  #isLight(topic: string): boolean {
+    return this.#options.enableLmq && isLmq(topic);
   }
 
   /** The table's version; a new value after each change. */
@@ -201,6 +214,7 @@ export class Topics {
     const done: TopicConfig[] = [];
     try {
       for (const config of configs) {
+        if (this.#isLight(config.topicName)) continue;
         const current = this.#table.get(config.topicName);
         config.attributes = alterAttributes(
           current === undefined,

@@ -64,6 +64,12 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
     "Percent of errors of Apache's bloom filter, whose places config/consumerFilter.json has",
   ),
   expectConsumerNumUseFilter: fixed("Groups that Apache's bloom filter is made for"),
+  enableLmq: fixed(
+    "Light queues (%LMQ%...): topics, groups and offsets that nobody has to create; for messages see enableMultiDispatch",
+  ),
+  enableMultiDispatch: fixed("With enableLmq: list a message in every light queue that its INNER_MULTI_DISPATCH names"),
+  enableLmqQuota: live("Refuse messages for new light queues beyond maxLmqConsumeQueueNum"),
+  maxLmqConsumeQueueNum: live("Most light queues, with enableLmqQuota"),
   longPollingEnable: live("Hold a pull that finds nothing until a message arrives"),
   shortPollingTimeMills: live("Milliseconds that a pull is held where long polling is off"),
   maxMsgsNumBatch: live("Most messages that a query by key returns"),

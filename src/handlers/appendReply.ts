@@ -34,6 +34,12 @@ export function appendReply(
       };
     case "busy":
       return { code: ResponseCode.SYSTEM_BUSY, remark: `[PC_SYNCHRONIZED]broker busy: ${reason}`, header: common };
+    case "lmqQuotaExceeded":
+      return {
+        code: ResponseCode.LMQ_QUOTA_EXCEEDED,
+        remark: `[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]lmq consume queue num exceeded. ${reason}`,
+        header: common,
+      };
     default:
       return { code: ResponseCode.SERVICE_NOT_AVAILABLE, remark: reason, header: common };
   }

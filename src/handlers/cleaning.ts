@@ -1,4 +1,5 @@
 /** Space given back at an operator's command (Apache: AdminBrokerProcessor). */
+import { isLmq } from "../message/lmq.ts";
 import type { Row } from "../protocol/dispatch.ts";
 import { type BrokerParts, ok, requestRow } from "./parts.ts";
 
@@ -15,7 +16,7 @@ export function cleaningRows(parts: Parts): Row[] {
     }),
     requestRow("CLEAN_UNUSED_TOPIC", undefined, () => {
       for (const topic of parts.store.topics()) {
-        if (parts.topics.has(topic) || parts.topics.isSystem(topic)) continue;
+        if (parts.topics.has(topic) || parts.topics.isSystem(topic) || isLmq(topic)) continue;
         parts.store.deleteTopic(topic);
         parts.log.info({ topic }, "queues of a topic that no longer exists deleted");
       }

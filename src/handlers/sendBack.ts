@@ -110,6 +110,7 @@ const STATUS_NAMES: Readonly<Record<AppendResult["status"], string>> = {
   messageIllegal: "MESSAGE_ILLEGAL",
   propertiesTooLong: "PROPERTIES_SIZE_EXCEEDED",
   notAvailable: "SERVICE_NOT_AVAILABLE",
+  lmqQuotaExceeded: "LMQ_CONSUME_QUEUE_NUM_EXCEEDED",
   busy: "OS_PAGE_CACHE_BUSY",
 };
 

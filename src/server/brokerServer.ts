@@ -86,9 +86,10 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   const groups = new Groups(config, metadata("subscriptionGroup.json"), clock, log);
   const offsets = new Offsets(
     config,
-    metadata("consumerOffset.json", () => store.sync()),
+    metadata(config.enableLmq ? "lmqConsumerOffset.json" : "consumerOffset.json", () => store.sync()),
     clock,
     log,
+    config.enableLmq ? metadata("consumerOffset.json") : undefined,
   );
   const clients = new Clients(config, clock, log);
   const consumerFilters = new ConsumerFilters(config, metadata("consumerFilter.json"), clock, log);

@@ -8,6 +8,7 @@ import { javaHashUtf8 } from "../base/javaHash.ts";
 import * as limits from "../base/limits.ts";
 import type { Turn } from "../base/turn.ts";
 import { MessageDraft } from "../message/draft.ts";
+import { formatLmqOffsets, LMQ_QUEUE_ID, lmqNames, topicAllowsLmq } from "../message/lmq.ts";
 import { formatProperties, Property } from "../message/properties.ts";
 import { PropertyScan } from "../message/propertyScan.ts";
 import { PROPERTIES_BYTES_MAX } from "../message/record.ts";
@@ -17,7 +18,7 @@ import type { ConsumeQueue } from "./consumeQueue.ts";
 import type { DerivedFiles } from "./derivedFiles.ts";
 import type { Flush } from "./flush.ts";
 import type { StoreOptions } from "./options.ts";
-import { type AckTarget, PendingAppend } from "./pending.ts";
+import { type AckTarget, type LmqPlace, PendingAppend } from "./pending.ts";
 import type { AppendResult, AppendStatus, NewMessage } from "./types.ts";
 import type { WriteGate } from "./writeGate.ts";
 
@@ -236,6 +237,9 @@ export class Appender {
 
   /** Appends one message given as an object; for everything that is not hot. */
   put(message: NewMessage): Promise<AppendResult> {
+    const exceeded = this.#lmqQuota(message);
+    if (exceeded !== undefined) return Promise.resolve(exceeded);
+    const lmq = this.#lmqPlaces(message);
     const draft = new MessageDraft();
     const properties = Buffer.from(formatProperties(message.properties));
     draft.queueId = message.queueId;
@@ -259,8 +263,46 @@ export class Appender {
       this.#derived.dueTime(message.topic, () => formatProperties(message.properties), now) ??
       (tags ? javaHashUtf8(0, properties, scan.tagsStart, scan.tagsEnd) : 0);
     return new Promise((resolve) => {
-      this.append(draft, scan, queue, { appended: (pending) => resolve(resultOf(pending)) }, 0, 0);
+      const pending = this.append(draft, scan, queue, { appended: (done) => resolve(resultOf(done)) }, 0, 0);
+      if (lmq === undefined || pending.status !== "ok") return;
+      pending.lmq = lmq;
+      for (const place of lmq) place.queue.next = place.offset + 1;
     });
+  }
+
+  /** The light queues that a message names, when they are obeyed. */
+  #lmqNames(message: NewMessage): (string | undefined)[] | undefined {
+    const { enableLmq, enableMultiDispatch } = this.#options;
+    if (!enableLmq || !enableMultiDispatch) return undefined;
+    const value = message.properties.get(Property.INNER_MULTI_DISPATCH);
+    return value === undefined || value.trim() === "" || !topicAllowsLmq(message.topic) ? undefined : lmqNames(value);
+  }
+
+  /** Refuses a message for a light queue that would be one too many (HookUtils.handleLmqQuota). */
+  #lmqQuota(message: NewMessage): AppendResult | undefined {
+    const { enableLmqQuota, maxLmqConsumeQueueNum } = this.#options;
+    const { queues } = this.#derived;
+    if (!enableLmqQuota || queues.lmqCount < maxLmqConsumeQueueNum) return undefined;
+    const added = this.#lmqNames(message)?.find((name) => name && queues.get(name, LMQ_QUEUE_ID) === undefined);
+    if (added === undefined) return undefined;
+    this.#counters.putFailures++;
+    const reason = `there are ${queues.lmqCount} already, maxLmqConsumeQueueNum is ${maxLmqConsumeQueueNum}: ${added} is not made`;
+    return { status: "lmqQuotaExceeded", reason, logOffset: -1, queueOffset: -1, bytes: 0, storeTimestamp: 0 };
+  }
+
+  /** Where the light queues will list a message; notes it in the message's properties. */
+  #lmqPlaces(message: NewMessage): LmqPlace[] | undefined {
+    const names = this.#lmqNames(message);
+    if (names === undefined) return undefined;
+    const places = new Map<string, LmqPlace>();
+    const offsets = names.map((name) => {
+      if (name === undefined) return undefined;
+      const queue = this.#derived.queues.getOrCreate(name, LMQ_QUEUE_ID);
+      places.set(name, { queue, offset: queue.next });
+      return queue.next;
+    });
+    message.properties.set(Property.INNER_MULTI_QUEUE_OFFSET, formatLmqOffsets(offsets));
+    return places.size === 0 ? undefined : [...places.values()];
   }
 }
 

@@ -1,6 +1,7 @@
 /** All queues of the broker by topic and queue id: found, made, loaded, written in rounds (Apache: ConsumeQueueStore). */
 import * as path from "node:path";
 import { QUEUE_BLOCK_BYTES, QUEUE_BLOCKS_MAX } from "../base/limits.ts";
+import { isLmq } from "../message/lmq.ts";
 import { BlockCache } from "./blockCache.ts";
 import { ConsumeQueue, UNIT_BYTES } from "./consumeQueue.ts";
 import type { DirNames } from "./dirNames.ts";
@@ -17,6 +18,8 @@ export class ConsumeQueues {
   readonly #blocks = new BlockCache(QUEUE_BLOCK_BYTES, QUEUE_BLOCKS_MAX);
   readonly #topics = new Map<string, (ConsumeQueue | undefined)[]>();
   #dirty: ConsumeQueue[] = [];
+  /** Light queues (LMQ) among the topics. */
+  lmqCount = 0;
   /** Queues with units in memory, for giving memory back. */
   readonly #warm = new Set<ConsumeQueue>();
 
@@ -37,6 +40,7 @@ export class ConsumeQueues {
     if (queues === undefined) {
       queues = [];
       this.#topics.set(topic, queues);
+      if (isLmq(topic)) this.lmqCount++;
     }
     let queue = queues[queueId];
     if (queue === undefined) {
@@ -135,6 +139,7 @@ export class ConsumeQueues {
     const queues = this.#topics.get(topic);
     if (!queues) return;
     this.#topics.delete(topic);
+    if (isLmq(topic)) this.lmqCount--;
     this.#dirty = this.#dirty.filter((queue) => queue.topic !== topic);
     for (const queue of queues) {
       if (!queue) continue;

@@ -8,6 +8,7 @@ import type { Clock } from "../base/clock.ts";
 import { javaHashUtf8 } from "../base/javaHash.ts";
 import type { Logger } from "../base/log.ts";
 import { MessageDraft } from "../message/draft.ts";
+import { isLmq, LMQ_QUEUE_ID, lmqPlaces, topicAllowsLmq } from "../message/lmq.ts";
 import { Property, parseProperties } from "../message/properties.ts";
 import { PropertyScan } from "../message/propertyScan.ts";
 import type { RecordView } from "../message/record.ts";
@@ -165,31 +166,58 @@ export class DerivedFiles {
     const transaction = view.sysFlag & TRANSACTION_MASK;
     if (transaction === TRANSACTION_PREPARED || transaction === TRANSACTION_ROLLBACK) return true;
     this.#scan.scan(view.buf, view.propertiesAt, view.propertiesAt + view.propertiesBytes);
-    const queue = this.queues.getOrCreate(view.topic(), view.queueId);
-    if (this.#rebuilt?.has(queue) === false) {
-      // Only now: a queue whose messages are all gone from the log must keep its files, they tell its next offset.
-      this.#rebuilt.add(queue);
-      queue.reset();
-    }
-    if (view.logOffset > queue.lastLogOffset) {
-      const empty = queue.max === queue.min;
-      if (view.queueOffset > queue.max && !empty) {
-        if (!fill || view.queueOffset - queue.max > FILL_MAX) return false;
-        queue.fillTo(view.queueOffset, queue.lastLogOffset);
-      } else if (view.queueOffset !== queue.max) {
-        // The queue's first message here, or the first one after its topic was deleted and made again.
-        queue.startAt(view.queueOffset);
-      }
-      queue.push(view.logOffset, view.totalBytes, this.#tagsCodeOf(view));
-      this.queues.markDirty(queue);
-      if (queue.pressed) this.#persistOne(queue);
-    }
+    const topic = view.topic();
+    const queue = this.queues.getOrCreate(topic, view.queueId);
+    if (!this.#relist(queue, view.queueOffset, view, fill)) return false;
+    if (this.#lmq && topicAllowsLmq(topic) && !this.#relistInLmqs(view, fill)) return false;
     if (this.index && view.logOffset > this.index.endLogOffset) {
       const draft = this.#draft;
       draft.properties = view.buf;
       draft.storeTimestamp = view.storeTimestamp;
       this.index.stage(draft, this.#scan, queue.keyHashPrefix, view.logOffset);
       this.index.grant(view.logOffset + 1);
+    }
+    return true;
+  }
+
+  /** Lists a record that recovery found at its offset in a queue; see {@link redispatch}. */
+  #relist(queue: ConsumeQueue, queueOffset: number, view: RecordView, fill: boolean): boolean {
+    if (this.#rebuilt?.has(queue) === false) {
+      // Only now: a queue whose messages are all gone from the log must keep its files, they tell its next offset.
+      this.#rebuilt.add(queue);
+      queue.reset();
+    }
+    if (view.logOffset <= queue.lastLogOffset) return true;
+    const empty = queue.max === queue.min;
+    if (queueOffset > queue.max && !empty) {
+      if (!fill || queueOffset - queue.max > FILL_MAX) return false;
+      queue.fillTo(queueOffset, queue.lastLogOffset);
+    } else if (queueOffset !== queue.max) {
+      // The queue's first message here, or the first one after its topic was deleted and made again.
+      queue.startAt(queueOffset);
+    }
+    queue.push(view.logOffset, view.totalBytes, this.#tagsCodeOf(view));
+    this.queues.markDirty(queue);
+    if (queue.pressed) this.#persistOne(queue);
+    return true;
+  }
+
+  get #lmq(): boolean {
+    const { enableLmq, enableMultiDispatch } = this.#context.options;
+    return enableLmq && enableMultiDispatch;
+  }
+
+  /** The record itself says at which offsets of its light queues it was listed. */
+  #relistInLmqs(view: RecordView, fill: boolean): boolean {
+    const text = view.properties();
+    if (!text.includes(Property.INNER_MULTI_QUEUE_OFFSET)) return true;
+    const properties = parseProperties(text);
+    const places = lmqPlaces(
+      properties.get(Property.INNER_MULTI_DISPATCH),
+      properties.get(Property.INNER_MULTI_QUEUE_OFFSET),
+    );
+    for (const [name, offset] of places) {
+      if (!this.#relist(this.queues.getOrCreate(name, LMQ_QUEUE_ID), offset, view, fill)) return false;
     }
     return true;
   }
@@ -230,8 +258,12 @@ export class DerivedFiles {
 
   /** Lists a granted message in its queue. */
   dispatch(pending: PendingAppend): void {
-    const queue = pending.queue;
-    if (queue === undefined || queue.deleted) return;
+    if (pending.queue !== undefined) this.#list(pending.queue, pending);
+    if (pending.lmq !== undefined) for (const { queue } of pending.lmq) this.#list(queue, pending);
+  }
+
+  #list(queue: ConsumeQueue, pending: PendingAppend): void {
+    if (queue.deleted) return;
     queue.push(pending.logOffset, pending.bytes, pending.tagsCode);
     this.queues.markDirty(queue);
     if (!queue.arrived) {
@@ -297,9 +329,20 @@ export class DerivedFiles {
   /** The log now begins at this offset. */
   trim(logStart: number): void {
     for (const queue of this.queues.all()) queue.trim(logStart);
+    this.#removeEmptyLmqs();
     this.index?.trim(logStart);
     // Until the next checkpoint, lost derived files cannot be told from removed ones.
     void this.checkpoint();
+  }
+
+  /** A light queue whose messages are all gone goes, too: they come and go in great numbers, and no table lists them. */
+  #removeEmptyLmqs(): void {
+    for (const queue of [...this.queues.all()]) {
+      if (!isLmq(queue.topic) || queue.min < queue.max || queue.next !== queue.max || queue.max === 0) continue;
+      this.#unsyncedQueues.delete(queue);
+      this.queues.deleteTopic(queue.topic);
+      this.#topicsDeleted++;
+    }
   }
 
   deleteTopic(topic: string): void {

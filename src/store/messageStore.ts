@@ -326,6 +326,7 @@ export class MessageStore implements Store {
   #takenBack(pending: PendingAppend): void {
     this.#counters.putFailures++;
     if (pending.queue) pending.queue.next = pending.queueOffset;
+    for (const { queue, offset } of pending.lmq ?? []) queue.next = offset;
     this.#derived.index?.unstage(pending.logOffset);
   }
 

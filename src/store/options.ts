@@ -34,6 +34,12 @@ export interface StoreOptions {
   messageIndexEnable: boolean;
   maxHashSlotNum: number;
   maxIndexNum: number;
+  /** With enableMultiDispatch: messages are listed in the light queues that they name. */
+  enableLmq: boolean;
+  enableMultiDispatch: boolean;
+  /** Light queues are not made beyond maxLmqConsumeQueueNum. */
+  enableLmqQuota: boolean;
+  maxLmqConsumeQueueNum: number;
 }
 
 export const STORE_DEFAULTS: StoreOptions = {
@@ -57,4 +63,8 @@ export const STORE_DEFAULTS: StoreOptions = {
   messageIndexEnable: true,
   maxHashSlotNum: 5_000_000,
   maxIndexNum: 20_000_000,
+  enableLmq: false,
+  enableMultiDispatch: false,
+  enableLmqQuota: false,
+  maxLmqConsumeQueueNum: 20_000,
 };

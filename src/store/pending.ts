@@ -15,6 +15,12 @@ export interface AckTarget {
 /** Longest unique key that is kept for a reply; a client's is 32 characters. Longer ones go without. */
 const UNIQUE_KEY_BYTES = 255;
 
+/** A place in a light queue. */
+export interface LmqPlace {
+  readonly queue: ConsumeQueue;
+  readonly offset: number;
+}
+
 export class PendingAppend {
   /** Undefined when nobody waits any more (or the record is not the last of its batch). */
   target: AckTarget | undefined = undefined;
@@ -33,6 +39,8 @@ export class PendingAppend {
   queue: ConsumeQueue | undefined = undefined;
   queueId = 0;
   queueOffset = 0;
+  /** The light queues that list the message, too, and where; nearly always undefined. */
+  lmq: readonly LmqPlace[] | undefined = undefined;
   logOffset = 0;
   bytes = 0;
   tagsCode = 0;
@@ -71,6 +79,7 @@ export class PendingRing {
     const pending = this.#slots[this.tail++ & (this.#slots.length - 1)];
     pending.target = undefined;
     pending.batchOffsets = undefined;
+    pending.lmq = undefined;
     pending.uniqueKeyBytes = 0;
     pending.noWait = false;
     pending.status = "ok";

@@ -30,6 +30,7 @@ export type AppendStatus =
   | "messageIllegal"
   | "propertiesTooLong"
   | "notAvailable"
+  | "lmqQuotaExceeded"
   | "busy";
 
 export interface AppendResult {

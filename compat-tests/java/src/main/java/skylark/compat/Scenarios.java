@@ -41,6 +41,7 @@ public final class Scenarios {
         PullScenarios.register(all);
         LitePullScenarios.register(all);
         SqlScenarios.register(all);
+        LmqScenarios.register(all);
         QueryScenarios.register(all);
         TopicScenarios.register(all);
         RequestScenarios.register(all);
