@@ -1,4 +1,4 @@
-// `npm run compat`: the matrix of official clients, mqadmin, then cross-reading of stores. With options (--client, --scenario,
+// `npm run compat`: the matrix of official clients, mqadmin, raw answers, then cross-reading of stores. With options (--client, --scenario,
 // --server, ...) only the matrix, narrowed by them. Ends with one count over everything that ran.
 import { join } from "node:path";
 import { run } from "./run.mjs";
@@ -6,7 +6,9 @@ import { run } from "./run.mjs";
 const root = join(import.meta.dirname, "..");
 const args = process.argv.slice(2);
 const parts = [["run.mjs", ...args]];
-if (args.every((arg) => arg === "--write-readme")) parts.push(["mqadmin/run.mjs", ...args], ["crossread/run.mjs"]);
+if (args.every((arg) => arg === "--write-readme")) {
+  parts.push(["mqadmin/run.mjs", ...args], ["answers/run.mjs"], ["crossread/run.mjs"]);
+}
 
 let passed = 0;
 let failed = 0;

@@ -143,7 +143,7 @@ export const SCENARIOS = {
   "group-slow-readers": { about: "slaveReadEnable: which broker a reader is sent to", setup: "contrary" },
   "group-deleted": { about: "a group deleted with its offsets", setup: "standard" },
   "ordered-global": { about: "one queue, several members, one order", setup: "standard" },
-  "ordered-unlock": { about: "a member that leaves gives its locks back", setup: "standard" },
+  "ordered-unlock": { about: "a member that leaves gives its locks back", setup: "standard", wavers: "measures time" },
   "ordered-kill9": { about: "a member is killed: its locks expire, order holds", setup: "standard", slow: true },
   "ordered-strict": { about: "lockInStrictMode on a broker that is its own quorum", setup: "contrary" },
   "pull-schedule": { about: "MQPullConsumerScheduleService", setup: "standard" },
