@@ -2,10 +2,11 @@
 // Prints "begin" and "end <json>" at the edges of the measured window, so that the caller can sample the server's CPU there.
 // `count` instead of a window: sends that many messages and ends.
 import { pollLoad, pullLoad, sendLoad } from "./lib/loads.mjs";
+import { popLoad } from "./lib/pop.mjs";
 import { Recorder } from "./lib/recorder.mjs";
 import { transactionLoad } from "./lib/transactions.mjs";
 
-const LOADS = { send: sendLoad, pull: pullLoad, poll: pollLoad, transaction: transactionLoad };
+const LOADS = { send: sendLoad, pull: pullLoad, poll: pollLoad, transaction: transactionLoad, pop: popLoad };
 
 const options = JSON.parse(process.argv[2]);
 const recorder = new Recorder();

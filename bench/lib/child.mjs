@@ -14,6 +14,8 @@ export class Child {
   #process;
   #name;
   #lastLines = [];
+  /** Lines since the last one that somebody waited for: two may come in one read. */
+  #unclaimed = [];
   #listeners = new Set();
   #exited;
 
@@ -37,7 +39,7 @@ export class Child {
     return this.#process.pid;
   }
 
-  /** Resolves with the match of the first line from now on that matches; rejects when the child ends or time is up. */
+  /** Resolves with the match of the first line since the last match that matches; rejects when the child ends or time is up. */
   line(pattern, timeoutMs) {
     return new Promise((resolve, reject) => {
       const finish = (settle, value) => {
@@ -49,9 +51,12 @@ export class Child {
       const timer = setTimeout(() => failed(`did not print ${pattern} in ${timeoutMs} ms`), timeoutMs);
       const listener = (line) => {
         const match = pattern.exec(line);
-        if (match) finish(resolve, match);
+        if (!match) return;
+        this.#unclaimed.splice(0, this.#unclaimed.indexOf(line) + 1);
+        finish(resolve, match);
       };
       this.#listeners.add(listener);
+      for (const line of [...this.#unclaimed]) listener(line);
       this.#exited.then(() => failed(`ended before it printed ${pattern}`));
     });
   }
@@ -70,7 +75,9 @@ export class Child {
 
   #onLine(line) {
     this.#keep(line);
-    for (const listener of this.#listeners) listener(line);
+    this.#unclaimed.push(line);
+    if (this.#unclaimed.length > 20) this.#unclaimed.shift();
+    for (const listener of [...this.#listeners]) listener(line);
   }
 
   #keep(line) {

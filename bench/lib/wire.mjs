@@ -17,9 +17,11 @@ export const REQUEST = {
   HEART_BEAT: 34,
   END_TRANSACTION: 37,
   SEND_MESSAGE_V2: 310,
+  POP_MESSAGE: 200_050,
+  ACK_MESSAGE: 200_051,
 };
 
-export const RESPONSE = { SUCCESS: 0, PULL_NOT_FOUND: 19 };
+export const RESPONSE = { SUCCESS: 0, PULL_NOT_FOUND: 19, POLLING_TIMEOUT: 210 };
 
 /** Opaques start here, so that each has nine digits for the length of a run. */
 export const OPAQUE_BASE = 100_000_000;

@@ -46,6 +46,12 @@ export const WORKLOADS = [
     goals: { cpuUs: { atMost: 1 / 2 }, perSecond: { atLeast: 1.3 } },
   },
   {
+    id: "pop",
+    title: "pop of 32 and its 32 acks, 2 x 8",
+    options: { load: "pop", connections: 2, inFlight: 8, bodyBytes: 128, backlog: 400_000 },
+    goals: { perSecond: { atLeast: 1.3 }, cpuUs: { atMost: 1 / 2 } },
+  },
+  {
     id: "poll",
     title: "end to end 10,000/s, long polling, lean generator",
     options: { load: "poll", rate: 10_000, bodyBytes: 128 },

@@ -1,6 +1,6 @@
 // The 5.x clients: the same scenarios through the official gRPC clients against Apache's proxy 5.5.0 and against Skylark.
 //
-//   node compat-tests/grpc/run.mjs [--client ID]... [--scenario NAME]... [--server skylark|apache-cluster|apache-local]...
+//   node compat-tests/grpc/run.mjs [--client ID]... [--scenario NAME]... [--server skylark|apache-cluster|apache-local|apache-over-skylark]...
 //                                  [--plaintext-only] [--short] [--slow] [--write-readme] [--keep]
 //
 // Prints the table and "N passed, N failed". A client that cannot be built here is SKIPPED, and with CI=true that is a failure.
@@ -52,6 +52,7 @@ const scenarios = choose("scenario", options.scenario, Object.keys(SCENARIOS)).f
 const servers = choose("server", options.server ?? (options.short ? ["skylark"] : undefined), [
   "apache-cluster",
   "apache-local",
+  "apache-over-skylark",
   "skylark",
 ]);
 const runId = Date.now().toString(36).slice(-5);

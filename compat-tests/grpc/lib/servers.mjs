@@ -1,5 +1,5 @@
 // The servers that speak the 5.x protocol: Skylark in one process, Apache's proxy 5.5.0 in front of Apache's broker (cluster mode), or
-// both of them in one JVM (local mode).
+// both of them in one JVM (local mode), and Apache's proxy in cluster mode in front of Skylark's NameServer and broker.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { ApacheServer } from "../../lib/apache.mjs";
 import { Child, own } from "../../lib/child.mjs";
 import { brokerProperties, writeProperties } from "../../lib/config.mjs";
+import { SkylarkServer } from "../../lib/skylark.mjs";
 
 const BIN = join(process.env.SKYLARK_ROOT ?? fileURLToPath(new URL("../../../", import.meta.url)), "bin");
 const START_LIMIT_MS = 120_000;
@@ -23,6 +24,8 @@ export function makeServer(kind, { dir, namesrvPort, brokerPort, lib }) {
       return new Skylark(options);
     case "apache-cluster":
       return new ApacheProxy(options, "cluster");
+    case "apache-over-skylark":
+      return new ApacheProxy(options, "over-skylark");
     case "apache-local":
       return new ApacheProxy(options, "local");
     default:
@@ -87,9 +90,13 @@ class ApacheProxy {
     const { dir, lib, namesrvPort, brokerPort, grpcPort } = this;
     const home = join(dir, "proxy-home");
     mkdirSync(join(home, "conf"), { recursive: true });
-    this.#cluster = new ApacheServer({ dir, lib, namesrvPort, brokerPort, settings: SETTINGS });
+    if (this.mode === "over-skylark") {
+      this.#cluster = new SkylarkServer({ dir, namesrvPort, brokerPort, settings: SETTINGS, layout: "split" });
+    } else {
+      this.#cluster = new ApacheServer({ dir, lib, namesrvPort, brokerPort, settings: SETTINGS });
+    }
     await this.#cluster.startNamesrv();
-    if (this.mode === "cluster") await this.#cluster.startBroker();
+    if (this.mode !== "local") await this.#cluster.startBroker();
     const namesrvAddr = `127.0.0.1:${namesrvPort}`;
     const file = join(home, "conf", "rmq-proxy.json");
     writeFileSync(
@@ -102,7 +109,7 @@ class ApacheProxy {
         remotingListenPort: namesrvPort + 15,
       }),
     );
-    const args = ["-pc", file, "-pm", this.mode, "-n", namesrvAddr];
+    const args = ["-pc", file, "-pm", this.mode === "local" ? "local" : "cluster", "-n", namesrvAddr];
     if (this.mode === "local") {
       const store = join(dir, "store");
       mkdirSync(store, { recursive: true });
