@@ -15,13 +15,14 @@ export class RawClient {
   #waiting = new Map();
   #opaque = 0;
   #ackHook;
+  #onRequest;
   closed = false;
 
   /**
-   * @param {{ port: number, host?: string, binary?: boolean, onReply?: (replies: object[]) => void }} options
-   *   `onReply` sees all replies of one read before any waiter does: the place for an audit log.
+   * @param {{ port: number, host?: string, binary?: boolean, onReply?: (replies: object[]) => void, onRequest?: (request: object) => void }} options
+   *   `onReply` sees all replies of one read before any waiter does: the place for an audit log. `onRequest` gets what the server asks.
    */
-  static open({ port, host = "127.0.0.1", binary = false, onReply, timeoutMs = 5_000 }) {
+  static open({ port, host = "127.0.0.1", binary = false, onReply, onRequest, timeoutMs = 5_000 }) {
     return new Promise((resolve, reject) => {
       const socket = connect({ port, host, noDelay: true });
       const timer = setTimeout(() => socket.destroy(new Error("connect timed out")), timeoutMs);
@@ -32,15 +33,16 @@ export class RawClient {
       socket.once("connect", () => {
         clearTimeout(timer);
         socket.removeAllListeners("error");
-        resolve(new RawClient(socket, binary, onReply));
+        resolve(new RawClient(socket, binary, onReply, onRequest));
       });
     });
   }
 
-  constructor(socket, binary, onReply) {
+  constructor(socket, binary, onReply, onRequest) {
     this.#socket = socket;
     this.binary = binary;
     this.#ackHook = onReply;
+    this.#onRequest = onRequest;
     let batch = [];
     const splitter = new Splitter((frame) => batch.push(decodeReply(frame)));
     socket.on("data", (chunk) => {
@@ -48,6 +50,7 @@ export class RawClient {
       splitter.push(chunk);
       const answered = [];
       for (const reply of batch) {
+        if ((reply.flag & 1) === 0) this.#onRequest?.(reply);
         const waiter = this.#waiting.get(reply.opaque);
         if ((reply.flag & 1) === 0 || waiter === undefined) continue;
         this.#waiting.delete(reply.opaque);
@@ -85,6 +88,12 @@ export class RawClient {
       this.#waiting.set(opaque, { resolve: done(resolve), reject: done(reject), tag });
       this.#socket.write(encodeRequest({ code, opaque, ext, body, binary: this.binary }));
     });
+  }
+
+  /** Sends a request that nobody answers. */
+  tell(code, ext, body) {
+    if (this.closed) return;
+    this.#socket.write(encodeRequest({ code, opaque: ++this.#opaque, ext, body, binary: this.binary, oneway: true }));
   }
 
   pull({ group, topic, queueId, offset, max = 32, commit, suspendMs = 0, timeoutMs }) {

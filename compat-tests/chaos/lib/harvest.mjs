@@ -25,7 +25,8 @@ export async function harvest(port) {
   }
 }
 
-async function drain(client, topic, queueId) {
+/** One queue, from its first offset to its last. */
+export async function drain(client, topic, queueId) {
   const min = await client.number(CODE.MIN_OFFSET, { topic, queueId });
   const max = await client.number(CODE.MAX_OFFSET, { topic, queueId, committed: true });
   const records = [];
