@@ -74,7 +74,18 @@ export function judgeTx(log, queues, { undecided }) {
 
 /** The deliberate defects. Each changes the evidence in one place; the verdict must name it. */
 export const TX_CANARIES = {
-  loss: { kind: "lost", plant: (_log, queues) => void longest(queues).records.splice(7, 1) },
+  loss: {
+    kind: "lost",
+    plant(log, queues) {
+      const { records } = longest(queues);
+      const times = new Map();
+      for (const { id } of records) times.set(id, (times.get(id) ?? 0) + 1);
+      records.splice(
+        records.findIndex(({ id }) => times.get(id) === 1 && log.acked.has(id)),
+        1,
+      );
+    },
+  },
   "rolled-back": {
     kind: "rolledBackSeen",
     plant(log, queues) {
