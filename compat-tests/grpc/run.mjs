@@ -78,6 +78,7 @@ async function prepare(client) {
       new Child(client.id, built.command, [...built.args, "--list"], {
         log: join(logDir, `${client.id}-list.log`),
         cwd: built.cwd,
+        env: built.env,
       }),
     );
     child.onLine((line) => line.trim() !== "" && offered.push(line.trim()));

@@ -28,6 +28,7 @@ export const PROXY_HELP: Partial<Record<keyof ProxyOptions, Help>> = {
   useDelayLevel: fixed("Deliver delayed messages by delay levels rather than to the millisecond"),
   messageDelayLevel: fixed("Delays of levels 1, 2, ... for useDelayLevel"),
   transactionDataExpireMillis: fixed("Milliseconds that a half message can be ended without a check"),
+  transactionDataMaxNum: fixed("Verdicts that one transaction may get, by its producer and for its checks"),
   transactionDataExpireScanPeriodMillis: fixed("Milliseconds between looks for half messages to forget"),
 
   // Receiving

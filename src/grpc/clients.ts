@@ -38,6 +38,8 @@ export interface ClientListener {
 const SCAN_PERIOD_MS = 5_000;
 /** How long a client may be without registration and stream before its settings are dropped. */
 const FORGET_AFTER_MS = 120_000;
+/** How long a call waits for the settings of its client. */
+const SETTINGS_WAIT_MS = 2_000;
 
 let ids = 0;
 
@@ -189,6 +191,8 @@ export class GrpcClients {
   readonly #log: Logger;
   readonly #registrations: Clients;
   readonly #byId = new Map<string, GrpcClient>();
+  /** Calls that wait for their client's settings. */
+  readonly #waiting = new Map<string, Set<() => void>>();
   #timer: Timer | undefined;
 
   constructor(clock: Clock, log: Logger, registrations: Clients, relayTimeoutMs: number, listener: ClientListener) {
@@ -207,6 +211,7 @@ export class GrpcClients {
   stop(): void {
     this.clock.clear(this.#timer);
     for (const client of [...this.#byId.values()]) this.remove(client);
+    for (const waiting of [...this.#waiting.values()]) for (const wake of [...waiting]) wake();
   }
 
   get size(): number {
@@ -230,6 +235,35 @@ export class GrpcClients {
     client.comesFrom(context.call.peer);
     client.seenAt = this.clock.monotonicMs();
     return client;
+  }
+
+  /** A client's settings were taken. */
+  settled(client: GrpcClient): void {
+    const waiting = this.#waiting.get(client.clientId);
+    this.#waiting.delete(client.clientId);
+    for (const wake of waiting ?? []) wake();
+  }
+
+  /**
+   * The settings of a client, waited for a moment: some clients begin to receive while their first Telemetry message is
+   * still under way.
+   */
+  async settingsOf(clientId: string): Promise<Settings | undefined> {
+    const known = this.#byId.get(clientId)?.settings;
+    if (known !== undefined) return known;
+    await new Promise<void>((resolve) => {
+      const waiting = this.#waiting.get(clientId) ?? new Set();
+      this.#waiting.set(clientId, waiting);
+      const wake = () => {
+        this.clock.clear(timer);
+        waiting.delete(wake);
+        if (waiting.size === 0 && this.#waiting.get(clientId) === waiting) this.#waiting.delete(clientId);
+        resolve();
+      };
+      const timer = this.clock.after(SETTINGS_WAIT_MS, wake);
+      waiting.add(wake);
+    });
+    return this.#byId.get(clientId)?.settings;
   }
 
   /** As whom the broker sees the maker of a call: the client if it is known, else whoever called. */

@@ -50,6 +50,7 @@ export class MessagingService {
       clock,
       config.transactionDataExpireMillis,
       config.transactionDataExpireScanPeriodMillis,
+      config.transactionDataMaxNum,
     );
     const clients = new GrpcClients(clock, log, registrations, config.grpcProxyRelayRequestTimeoutInSeconds * 1000, {
       transactionChecked: (producerGroup, header) =>

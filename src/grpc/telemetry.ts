@@ -127,6 +127,7 @@ async function negotiate(
     for (const topic of topics) registerProducer(registrations, client, context, topic);
     client.settings = settings;
     attach(client);
+    clients.settled(client);
   } else if (subscription) {
     const group = groupOf(subscription.group);
     const subscriptions = subscriptionsOf(subscription.subscriptions, clock.now());
@@ -137,6 +138,7 @@ async function negotiate(
     await registerConsumer(backend, registrations, client, context, group, settings.clientType, subscriptions);
     client.settings = settings;
     attach(client);
+    clients.settled(client);
   } else {
     throw new GrpcError("INVALID_ARGUMENT", "there is no publishing or subscription data in settings");
   }
@@ -154,7 +156,7 @@ export async function consumption(
   parts: TelemetryParts,
   context: Context,
 ): Promise<{ maxAttempts: number; fifo: boolean; requestTimeoutMs: number }> {
-  const settings = parts.clients.find(context.clientId)?.settings;
+  const settings = await parts.clients.settingsOf(context.clientId);
   if (settings === undefined) throw new Refusal("INTERNAL_SERVER_ERROR", NO_SETTINGS);
   const { backoffPolicy, subscription } = await settingsOf(parts, settings);
   return {

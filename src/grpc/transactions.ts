@@ -1,7 +1,8 @@
 /**
  * Half messages of which a verdict may come: what EndTransaction does not say, but the broker must know (Apache:
- * TransactionDataManager). Filled by a send and by every check; forgotten after a while, because a later check fills it
- * again. Refuses nothing: the oldest gives way.
+ * TransactionDataManager). Filled by a send and by every check, which moves the half message; every place is good for one
+ * verdict, the newest first. Forgotten after a while, because a later check fills it again. Refuses nothing: the oldest
+ * gives way.
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import { GRPC_TRANSACTIONS_MAX } from "../base/limits.ts";
@@ -13,8 +14,10 @@ export interface HalfMessage {
   commitLogOffset: number;
 }
 
-interface Remembered extends HalfMessage {
-  /** Monotonic ms. */
+interface Places {
+  /** Oldest first. */
+  readonly list: HalfMessage[];
+  /** Monotonic ms at which the newest is forgotten; the older ones go with it. */
   expires: number;
 }
 
@@ -22,14 +25,17 @@ export class HalfMessages {
   readonly #clock: Clock;
   readonly #expireMs: number;
   readonly #scanMs: number;
-  /** Several of one transaction: sent, and then checked, perhaps more than once. In the order of their expiry. */
-  readonly #byKey = new Map<string, Remembered>();
+  readonly #placesMax: number;
+  /** In the order of their expiry. */
+  readonly #byKey = new Map<string, Places>();
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, expireMs: number, scanMs: number) {
+  /** @param placesMax places remembered of one transaction */
+  constructor(clock: Clock, expireMs: number, scanMs: number, placesMax: number) {
     this.#clock = clock;
     this.#expireMs = expireMs;
     this.#scanMs = scanMs;
+    this.#placesMax = placesMax;
   }
 
   start(): void {
@@ -41,13 +47,16 @@ export class HalfMessages {
     this.#byKey.clear();
   }
 
+  /** Transactions remembered. */
   get size(): number {
     return this.#byKey.size;
   }
 
-  /** A newer place of the same transaction replaces the older: the broker moves a half message when it checks it. */
   add(producerGroup: string, transactionId: string, half: HalfMessage): void {
     const key = keyOf(producerGroup, transactionId);
+    const list = this.#live(key)?.list ?? [];
+    list.push(half);
+    if (list.length > this.#placesMax) list.shift();
     this.#byKey.delete(key);
     if (this.#byKey.size >= GRPC_TRANSACTIONS_MAX) {
       for (const oldest of this.#byKey.keys()) {
@@ -55,15 +64,21 @@ export class HalfMessages {
         break;
       }
     }
-    this.#byKey.set(key, { ...half, expires: this.#clock.monotonicMs() + this.#expireMs });
+    this.#byKey.set(key, { list, expires: this.#clock.monotonicMs() + this.#expireMs });
   }
 
-  /** Takes it out: a second verdict finds nothing. */
+  /** Takes the newest place out. */
   take(producerGroup: string, transactionId: string): HalfMessage | undefined {
     const key = keyOf(producerGroup, transactionId);
-    const half = this.#byKey.get(key);
-    this.#byKey.delete(key);
-    return half !== undefined && half.expires >= this.#clock.monotonicMs() ? half : undefined;
+    const places = this.#live(key);
+    const half = places?.list.pop();
+    if (places === undefined || places.list.length === 0) this.#byKey.delete(key);
+    return half;
+  }
+
+  #live(key: string): Places | undefined {
+    const places = this.#byKey.get(key);
+    return places !== undefined && places.expires >= this.#clock.monotonicMs() ? places : undefined;
   }
 
   #clean(): void {

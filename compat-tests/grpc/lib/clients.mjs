@@ -1,12 +1,19 @@
 // The 5.x clients under test. `tls`: the client's own default is TLS, so that it is run both ways.
 
-import { mkdirSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { cached, mvn, need, WORK } from "../../lib/build.mjs";
+
+const HERE = fileURLToPath(new URL("..", import.meta.url));
 
 export const CLIENTS = [
   { id: "java-5.2.0", prepare: () => java("5.2.0"), tls: true },
   { id: "java-5.0.8", prepare: () => java("5.0.8"), tls: true },
+  { id: "go-5.1.3", prepare: go, tls: true },
+  { id: "python-5.1.2", prepare: python, tls: false },
+  { id: "node-1.0.8", prepare: node, tls: false },
 ];
 
 function java(version) {
@@ -34,4 +41,46 @@ function java(version) {
       "skylark.grpc.Scenarios",
     ],
   };
+}
+
+function go() {
+  need("go", ["version"]);
+  const directory = join(WORK, "grpc-go-5.1.3");
+  const binary = join(directory, "scenarios");
+  cached(directory, ["grpc/go"], () =>
+    execFileSync("go", ["build", "-trimpath", "-o", binary, "."], { cwd: join(HERE, "go"), stdio: ["ignore", 2, 2] }),
+  );
+  // The client logs into files below the home directory.
+  const home = join(WORK, "home", "grpc-go-5.1.3");
+  mkdirSync(home, { recursive: true });
+  return { command: binary, args: [], env: { HOME: home, "rocketmq.client.logRoot": home } };
+}
+
+function python() {
+  need("python3", ["--version"]);
+  const directory = join(WORK, "grpc-python-5.1.2");
+  const bin = join(directory, "env", "bin");
+  cached(directory, ["grpc/python/requirements.txt"], () => {
+    execFileSync("python3", ["-m", "venv", join(directory, "env")], { stdio: ["ignore", 2, 2] });
+    const requirements = join(HERE, "python", "requirements.txt");
+    execFileSync(join(bin, "pip"), ["install", "-q", "-r", requirements], { stdio: ["ignore", 2, 2] });
+  });
+  const home = join(WORK, "home", "grpc-python-5.1.2");
+  mkdirSync(home, { recursive: true });
+  return { command: join(bin, "python"), args: [join(HERE, "python", "scenarios.py")], env: { HOME: home } };
+}
+
+function node() {
+  need("npm", ["--version"]);
+  const directory = join(WORK, "grpc-node-1.0.8");
+  cached(directory, ["grpc/node"], () => {
+    for (const file of ["package.json", "scenarios.mjs"]) copyFileSync(join(HERE, "node", file), join(directory, file));
+    execFileSync("npm", ["install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"], {
+      cwd: directory,
+      stdio: ["ignore", 2, 2],
+    });
+  });
+  const home = join(WORK, "home", "grpc-node-1.0.8");
+  mkdirSync(home, { recursive: true });
+  return { command: process.execPath, args: [join(directory, "scenarios.mjs")], env: { HOME: home } };
 }

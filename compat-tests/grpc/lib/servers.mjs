@@ -11,8 +11,13 @@ import { SkylarkServer } from "../../lib/skylark.mjs";
 
 const BIN = join(process.env.SKYLARK_ROOT ?? fileURLToPath(new URL("../../../", import.meta.url)), "bin");
 const START_LIMIT_MS = 120_000;
-/** Undecided transactions are asked about after seconds; SQL92 filters are allowed. */
-const SETTINGS = { transactionTimeOut: 3_000, transactionCheckInterval: 3_000, enablePropertyFilter: true };
+/** Undecided transactions are asked about after seconds; SQL92 filters and recalls are allowed. */
+const SETTINGS = {
+  transactionTimeOut: 3_000,
+  transactionCheckInterval: 3_000,
+  enablePropertyFilter: true,
+  recallMessageEnable: true,
+};
 
 /** Offset of the gRPC port behind the NameServer's: no other port of the block lies there. */
 const GRPC_OFFSET = 13;
