@@ -10,13 +10,13 @@ describe("Counters", () => {
     counters.start();
     counters.puts = 100;
     await clock.advance(9_000);
-    expect(counters.rates((c) => c.puts)).toEqual([]);
+    expect(counters.rates((c) => c.puts)).toEqual([undefined, undefined, undefined]);
     await clock.advance(1_000);
-    expect(counters.rates((c) => c.puts)).toEqual([10]);
+    expect(counters.rates((c) => c.puts)).toEqual([10, undefined, undefined]);
     await clock.advance(50_000);
-    expect(counters.rates((c) => c.puts)).toEqual([0, 100 / 60]);
+    expect(counters.rates((c) => c.puts)).toEqual([0, 100 / 60, undefined]);
     await clock.advance(540_000);
-    expect(counters.rates((c) => c.puts)).toHaveLength(3);
+    expect(counters.rates((c) => c.puts)).toEqual([0, 0, 100 / 600]);
   });
 
   it("keeps what there was at the last two midnights", async () => {

@@ -88,17 +88,14 @@ export class Counters {
     };
   }
 
-  /** Per second over the last 10 s, 60 s and 600 s; a window that has not passed yet is left out. */
-  rates(of: (totals: Totals) => number): number[] {
+  /** Per second over the last 10 s, 60 s and 600 s; undefined for a window that has not passed yet. */
+  rates(of: (totals: Totals) => number): (number | undefined)[] {
     const last = this.#samples.at(-1);
-    if (last === undefined) return [];
-    const rates: number[] = [];
-    for (const seconds of WINDOWS_SECONDS) {
+    return WINDOWS_SECONDS.map((seconds) => {
       const first = this.#samples[this.#samples.length - 1 - seconds];
-      if (first === undefined || last.at <= first.at) continue;
-      rates.push(((of(last) - of(first)) * 1000) / (last.at - first.at));
-    }
-    return rates;
+      if (last === undefined || first === undefined || last.at <= first.at) return undefined;
+      return ((of(last) - of(first)) * 1000) / (last.at - first.at);
+    });
   }
 }
 

@@ -130,6 +130,7 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   loadBalancePollNameServerInterval: fixed("Milliseconds between looks at the routes that queues are assigned by"),
 
   // Statistics
+  autoDeleteUnusedStats: live("Forget the figures of a topic or group with it"),
   enableDetailStat: fixed("Count messages per queue as well as per topic and group"),
 
   // Consumer offsets

@@ -135,9 +135,12 @@ export function ackMessage(
       `offset is illegal, key:${ask.topic}@${ask.queueId}, commit:${ask.offset}, store:${min}~${max}`,
     );
   }
-  if (ask.reviveQid === ORDER_REVIVE_QID) return ackInOrder(parts, ask, address, sink, opaque, serialization);
-  const outcome = pops.inFlight.ack(ask.topic, ask.group, ask.queueId, ask, sink, opaque, serialization);
-  return replyOf(outcome);
+  const outcome =
+    ask.reviveQid === ORDER_REVIVE_QID
+      ? ackInOrder(parts, ask, address, sink, opaque, serialization)
+      : replyOf(pops.inFlight.ack(ask.topic, ask.group, ask.queueId, ask, sink, opaque, serialization));
+  if (typeof outcome === "string") parts.stats.acked(ask.group, ask.topic);
+  return outcome;
 }
 
 function replyOf(outcome: AckOutcome): "waiting" | "done" | Reply {

@@ -40,7 +40,7 @@ export function groupAdminRows(parts: Parts): Row[] {
     requestRow("DELETE_SUBSCRIPTIONGROUP", DeleteSubscriptionGroupRequestHeader, async ({ header }) => {
       const group = need(header.groupName, "groupName");
       if (groups.delete(group)) parts.log.info({ group }, "subscription group deleted");
-      parts.stats.groupDeleted(group);
+      if (parts.config.autoDeleteUnusedStats) parts.stats.groupDeleted(group);
       if (header.cleanOffset) parts.offsets.deleteGroup(group);
       await groups.saved();
       return ok();

@@ -119,7 +119,7 @@ export class PopService {
     if (result.count > 0) {
       this.#parts.counters.found++;
       this.#parts.counters.transferred += result.count;
-      this.#parts.stats.popped(ask.group, ask.topic, result.count, result.bytes);
+      this.#parts.stats.popped(ask.group, ask.topic, result.count, result.bytes, result.partCount);
       target.found(result, ask);
       return true;
     }

@@ -137,7 +137,7 @@ async function remove(parts: Parts, { header }: Call<DeleteTopicRequestHeader>):
     offsets.deleteTopic(name);
     store.deleteTopic(name);
     parts.timers.forget(name);
-    parts.stats.topicDeleted(name);
+    if (config.autoDeleteUnusedStats) parts.stats.topicDeleted(name);
     parts.log.info({ topic: name }, "topic deleted");
   }
   await topics.saved();

@@ -55,11 +55,15 @@ describe("BrokerStats", () => {
 
   it("counts pops for the group, not for a queue", () => {
     const { stats } = make();
-    stats.popped("g", "T", 5, 500);
+    stats.popped("g", "T", 5, 500, 2);
+    stats.acked("g", "T");
     stats.got("g", "T", 0, 1, 100);
     expect(stats.find("GROUP_GET_NUMS", "T@g")?.value).toBe(6);
     expect(stats.find("GROUP_GET_SIZE", "T@g")?.value).toBe(600);
     expect(stats.find("QUEUE_GET_NUMS", "T@0@g")?.value).toBe(1);
+    expect(stats.find("GROUP_CK_NUMS", "T@g")?.value).toBe(2);
+    expect(stats.find("GROUP_ACK_NUMS", "T@g")?.value).toBe(1);
+    expect(stats.find("BROKER_ACK_NUMS", "C")?.value).toBe(1);
     expect(stats.totals.got).toBe(6);
   });
 

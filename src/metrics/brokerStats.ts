@@ -21,7 +21,11 @@ export type StatsName =
   | "GROUP_GET_SIZE" // topic@group
   | "QUEUE_GET_NUMS" // topic@queueId@group
   | "QUEUE_GET_SIZE" // topic@queueId@group
+  | "GROUP_ACK_NUMS" // topic@group
+  | "GROUP_CK_NUMS" // topic@group
   | "SNDBCK_PUT_NUMS" // topic@group
+  | "BROKER_ACK_NUMS" // cluster
+  | "BROKER_CK_NUMS" // cluster
   | "BROKER_PUT_NUMS" // cluster
   | "BROKER_GET_NUMS" // cluster
   | "BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC" // cluster
@@ -65,6 +69,13 @@ interface GetCounts {
   readonly broker: readonly StatsItem[];
 }
 
+interface PopCounts {
+  readonly acks: StatsItem;
+  readonly checkpoints: StatsItem;
+  readonly brokerAcks: StatsItem;
+  readonly brokerCheckpoints: StatsItem;
+}
+
 export class BrokerStats {
   /** How long appends took. */
   readonly putTimes = new PutTimes();
@@ -74,6 +85,8 @@ export class BrokerStats {
   readonly #tables = new Map<StatsName, Map<string, StatsItem>>();
   /** By group, topic and queue id + 1; see {@link NO_QUEUE}. */
   readonly #gets = new Map<string, Map<string, (GetCounts | undefined)[]>>();
+  /** By group and topic. */
+  readonly #pops = new Map<string, Map<string, PopCounts>>();
   /** Items of all tables; see STATS_ITEMS_MAX. */
   #items = 0;
   #ticks = 0;
@@ -128,9 +141,22 @@ export class BrokerStats {
     return new PutCounts(nums, sizes, this.#ofBroker(topic, "PUT"));
   }
 
-  /** A pop took messages, of whatever queues: as in Apache they do not count for a queue. On the hot path. */
-  popped(group: string, topic: string, messages: number, bytes: number): void {
+  /**
+   * A pop took messages, of whatever queues: as in Apache they do not count for a queue. On the hot path.
+   * @param checkpoints queues that they came from
+   */
+  popped(group: string, topic: string, messages: number, bytes: number, checkpoints: number): void {
     this.#count(group, topic, NO_QUEUE, messages, bytes);
+    const counts = this.#popCounts(group, topic);
+    counts.checkpoints.add(checkpoints, 1);
+    counts.brokerCheckpoints.add(checkpoints, 0);
+  }
+
+  /** A popped message was acknowledged. On the hot path. */
+  acked(group: string, topic: string): void {
+    const counts = this.#popCounts(group, topic);
+    counts.acks.add(1, 1);
+    counts.brokerAcks.add(1, 0);
   }
 
   /** A pull took messages. On the hot path. */
@@ -168,11 +194,13 @@ export class BrokerStats {
   topicDeleted(topic: string): void {
     this.#delete((key) => key === topic || key.startsWith(`${topic}@`), "TOPIC", "QUEUE", "GROUP", "SNDBCK");
     for (const topics of this.#gets.values()) topics.delete(topic);
+    for (const topics of this.#pops.values()) topics.delete(topic);
   }
 
   groupDeleted(group: string): void {
     this.#delete((key) => key.endsWith(`@${group}`), "QUEUE_GET", "GROUP", "SNDBCK");
     this.#gets.delete(group);
+    this.#pops.delete(group);
   }
 
   #getCounts(group: string, topic: string, queueId: number): GetCounts {
@@ -183,6 +211,26 @@ export class BrokerStats {
       sizes.push(this.#item("QUEUE_GET_SIZE", `${topic}@${queueId}@${group}`));
     }
     return { nums, sizes, broker: this.#ofBroker(topic, "GET") };
+  }
+
+  #popCounts(group: string, topic: string): PopCounts {
+    let topics = this.#pops.get(group);
+    if (topics === undefined) {
+      topics = new Map();
+      this.#pops.set(group, topics);
+    }
+    let counts = topics.get(topic);
+    if (counts === undefined) {
+      const cluster = this.#options.brokerClusterName;
+      counts = {
+        acks: this.#item("GROUP_ACK_NUMS", `${topic}@${group}`),
+        checkpoints: this.#item("GROUP_CK_NUMS", `${topic}@${group}`),
+        brokerAcks: this.#item("BROKER_ACK_NUMS", cluster),
+        brokerCheckpoints: this.#item("BROKER_CK_NUMS", cluster),
+      };
+      topics.set(topic, counts);
+    }
+    return counts;
   }
 
   #ofBroker(topic: string, way: "PUT" | "GET"): StatsItem[] {

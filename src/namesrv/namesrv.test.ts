@@ -431,10 +431,25 @@ describe("the NameServer's configuration", () => {
     expect(configFile.text).toContain("enableAllTopicList=false\n");
   });
 
-  it.each(["configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"])("%s is black-listed", async (key) => {
-    const reply = await call(RequestCode.UPDATE_NAMESRV_CONFIG, {}, `enableTopicList=false\n${key}=x`);
-    expect(reply).toEqual({ code: ResponseCode.NO_PERMISSION, remark: "Can not update config in black list." });
-    expect(config.enableTopicList).toBe(true);
+  // The NameServer wrote what a request said to where the request said.
+  it.each(["configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"])(
+    "CVE-2023-37582: %s is black-listed",
+    async (key) => {
+      const configFile = new MemoryFile();
+      start({}, { configFile });
+      const reply = await call(RequestCode.UPDATE_NAMESRV_CONFIG, {}, `enableTopicList=false\n${key}=/tmp/pwned`);
+      expect(reply).toEqual({ code: ResponseCode.NO_PERMISSION, remark: "Can not update config in black list." });
+      expect(config.enableTopicList).toBe(true);
+      expect(configFile.text).toBeUndefined();
+    },
+  );
+
+  it("refuses an option that there is not", async () => {
+    const reply = await call(RequestCode.UPDATE_NAMESRV_CONFIG, {}, "enableTopicLists=false");
+    expect(reply).toEqual({
+      code: ResponseCode.SYSTEM_ERROR,
+      remark: "unknown key enableTopicLists has no effect; did you mean enableTopicList?",
+    });
   });
 
   it("refuses a wrong value with the reason, where Apache keeps silent", async () => {
