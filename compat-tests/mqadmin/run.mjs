@@ -16,6 +16,7 @@ import { freePorts } from "../lib/ports.mjs";
 import { SkylarkServer } from "../lib/skylark.mjs";
 import { buildDriver, Driver } from "./driver.mjs";
 import { judge } from "./judge.mjs";
+import { run } from "./lib.mjs";
 import { normal } from "./normal.mjs";
 import { SCRIPT } from "./script.mjs";
 import { markdown } from "./table.mjs";
@@ -90,6 +91,8 @@ async function lane(kind, makeServer, block) {
   };
   lane.driver = startDriver(lane);
   lane.commands = (await lane.driver.ask({ op: "commands" })).commands;
+  // A broker on a busy machine says that it has booted before a NameServer knows it.
+  await command(lane, run("clusterList", { until: /broker-a/ }));
   for (const step of steps) await take(lane, step);
   await lane.driver.close();
   await server.stopGracefully();
