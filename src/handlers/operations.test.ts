@@ -314,7 +314,7 @@ describe("options over the wire (rule 16)", () => {
       "storePathEpochFile",
       "authConfigPath",
     ]) {
-      const body = `traceOn=false\n${key}=-c $@|sh . echo touch /tmp/pwned;\n`;
+      const body = `traceOn=false\n${key}=-c $@|sh . echo touch /elsewhere/pwned;\n`;
       const reply = await broker.ask("UPDATE_BROKER_CONFIG", {}, { body });
       expect([key, reply.code]).toEqual([key, ResponseCode.NO_PERMISSION]);
       expect(reply.remark).toMatch(/^Can not update config in black list\./);

@@ -437,7 +437,7 @@ describe("the NameServer's configuration", () => {
     async (key) => {
       const configFile = new MemoryFile();
       start({}, { configFile });
-      const reply = await call(RequestCode.UPDATE_NAMESRV_CONFIG, {}, `enableTopicList=false\n${key}=/tmp/pwned`);
+      const reply = await call(RequestCode.UPDATE_NAMESRV_CONFIG, {}, `enableTopicList=false\n${key}=/elsewhere/pwned`);
       expect(reply).toEqual({ code: ResponseCode.NO_PERMISSION, remark: "Can not update config in black list." });
       expect(config.enableTopicList).toBe(true);
       expect(configFile.text).toBeUndefined();

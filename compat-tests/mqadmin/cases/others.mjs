@@ -21,7 +21,7 @@ export const CONTROLLERS = [
   run("cleanBrokerMetadata -a {broker} -bn {brokerName} -c {cluster}", { refused: CONTROLLER }),
   run("getSyncStateSet -a {broker} -c {cluster}", { refused: CONTROLLER }),
   run("getSyncStateSet -a {broker} -b {brokerName}", { refused: CONTROLLER }),
-  run("addBroker -c {broker} -b /tmp/no-such-broker.conf", { refused: CONTAINER }),
+  run("addBroker -c {broker} -b {dir}/no-such-broker.conf", { refused: CONTAINER }),
   run("removeBroker -c {broker} -b {cluster}:{brokerName}:0", { refused: CONTAINER }),
 ];
 
