@@ -14,8 +14,9 @@ import { parseArgs } from "node:util";
 import { ApacheServer } from "../lib/apache.mjs";
 import { apacheLib, javaClient, Missing, WORK } from "../lib/build.mjs";
 import { Child, own } from "../lib/child.mjs";
-import { freePorts } from "../lib/ports.mjs";
+import { Ports } from "../lib/ports.mjs";
 import { SkylarkServer } from "../lib/skylark.mjs";
+import { Slots } from "../lib/slots.mjs";
 
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 700;
 /** Small files, so that every kind of file of the store rolls over; and one level that is longer than the change of servers. */
@@ -52,12 +53,17 @@ try {
 const tempDir = mkdtempSync(join(tmpdir(), "skylark-crossread-"));
 rmSync(logDir, { recursive: true, force: true });
 
+const ports = new Ports(BASE_PORT);
+// Much of a direction is waiting for delayed messages and for JVMs to stop.
+const slots = new Slots(2);
+const directions = [];
 for (const from of options.from ?? ["skylark", "apache"]) {
   const other = from === "apache" ? "skylark" : "apache";
   for (const to of options.self ? [other, from] : [other]) {
-    for (const end of options.end ?? ["clean", "kill9"]) await direction(from, to, end);
+    for (const end of options.end ?? ["clean", "kill9"]) directions.push(slots.run(() => direction(from, to, end)));
   }
 }
+await Promise.all(directions);
 finish();
 
 async function direction(from, to, end) {
@@ -72,13 +78,13 @@ async function direction(from, to, end) {
   let facts = {};
   try {
     // Both servers have the same ports: the broker's address is inside every offset message id.
-    const { next: _, ...ports } = await freePorts(BASE_PORT);
-    writer = server(from, join(dir, "writer"), store, ports);
+    const place = await ports.take();
+    writer = server(from, join(dir, "writer"), store, place);
     await writer.start();
     await program("write", writer, manifest, dir);
     if (end === "clean") await writer.stopGracefully();
     else await writer.kill9();
-    reader = server(to, join(dir, "reader"), store, ports);
+    reader = server(to, join(dir, "reader"), store, place);
     await reader.start();
     facts = await program("verify", reader, manifest, dir);
     const stopped = await reader.stopBroker();
@@ -96,9 +102,9 @@ async function direction(from, to, end) {
   if (ok && !options.keep) rmSync(dir, { recursive: true, force: true });
 }
 
-function server(kind, dir, store, ports) {
+function server(kind, dir, store, place) {
   mkdirSync(dir, { recursive: true });
-  const common = { dir, store, ...ports, settings: SETTINGS };
+  const common = { dir, store, ...place, settings: SETTINGS };
   return kind === "apache" ? new ApacheServer({ ...common, lib }) : new SkylarkServer(common);
 }
 

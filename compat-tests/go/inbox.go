@@ -12,6 +12,10 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 )
 
+// delivery is how long a message may take to a consumer that has just started: this client balances once at its start and then every 20 s, and when
+// the first time came before the broker knew it, its queues wait for the second, against either server.
+const delivery = 45 * time.Second
+
 // inbox is what one consumer received, in the order of its listener's calls.
 type inbox struct {
 	mutex    sync.Mutex

@@ -27,12 +27,12 @@ func adminCalls(c *ctx) {
 	p := c.producer()
 	in := newInbox()
 	m := c.started(group, topic, "*", in.keep)
-	await(30*time.Second, "two queues", func() bool { return m.holds(topic) == 2 })
+	await(delivery, "two queues", func() bool { return m.holds(topic) == 2 })
 	var ids []string
 	for i := 0; i < 10; i++ {
 		ids = append(ids, send(p, message(topic, fmt.Sprintf("m%d", i))).OffsetMsgID)
 	}
-	in.exactly(10, 30*time.Second)
+	in.exactly(10, delivery)
 	c.tool("calls", c.namesrv, c.broker, group, topic, clientID(m), ids[3], "10")
 	eq(11, in.size(), "deliveries after one message was consumed by order")
 	eq("m3", string(in.all()[10].Body), "message consumed by order")
@@ -54,9 +54,9 @@ func resetByClients(c *ctx) {
 	p := c.producer()
 	in := newInbox()
 	m := c.started(group, topic, "*", in.keep)
-	await(30*time.Second, "two queues", func() bool { return m.holds(topic) == 2 })
+	await(delivery, "two queues", func() bool { return m.holds(topic) == 2 })
 	sendMany(p, topic, "m", 0, 10)
-	in.exactly(10, 30*time.Second)
+	in.exactly(10, delivery)
 	// The client carries its offsets to the broker every 5 s; without one the broker does not know the group.
 	time.Sleep(6 * time.Second)
 	eq("queues 2", c.tool("reset", c.namesrv, c.broker, group, topic, "0"), "answer to the reset")

@@ -21,13 +21,13 @@ func pushCluster(c *ctx) {
 	first, second := newInbox(), newInbox()
 	a := c.started(c.group("c"), topic, "*", first.keep)
 	sendMany(p, topic, "alone", 0, 40)
-	first.exactly(40, 20*time.Second)
+	first.exactly(40, delivery)
 	b := c.started(c.group("c"), topic, "*", second.keep)
 	await(12*time.Second, "four queues for each member", func() bool { return a.holds(topic) == 4 && b.holds(topic) == 4 })
 	// The strategy has spoken; the queues change hands a moment later.
 	time.Sleep(1500 * time.Millisecond)
 	sendMany(p, topic, "both", 0, 80)
-	await(15*time.Second, "80 messages for the two", func() bool { return first.withPrefix("both")+second.withPrefix("both") >= 80 })
+	await(delivery, "80 messages for the two", func() bool { return first.withPrefix("both")+second.withPrefix("both") >= 80 })
 	time.Sleep(500 * time.Millisecond)
 	counts := first.counts()
 	for body, n := range second.counts() {
@@ -42,7 +42,7 @@ func pushCluster(c *ctx) {
 	await(12*time.Second, "all queues for the member that stayed", func() bool { return a.holds(topic) == 8 })
 	before := second.size()
 	sendMany(p, topic, "left", 0, 40)
-	await(20*time.Second, "40 messages for the member that stayed", func() bool { return first.withPrefix("left") >= 40 })
+	await(delivery, "40 messages for the member that stayed", func() bool { return first.withPrefix("left") >= 40 })
 	time.Sleep(300 * time.Millisecond)
 	eq(40, first.withPrefix("left"), "messages after the other left")
 	eq(before, second.size(), "messages of the member that left")
@@ -64,7 +64,7 @@ func pushTwoTopics(c *ctx) {
 		}
 		send(p, message(two, fmt.Sprintf("two%d", i)).WithTag(tag))
 	}
-	in.exactly(30, 20*time.Second)
+	in.exactly(30, delivery)
 	for _, got := range in.all() {
 		want := two
 		if strings.HasPrefix(string(got.Body), "one") {
@@ -84,7 +84,7 @@ func pushBroadcast(c *ctx) {
 	p := c.producer()
 	sendMany(p, topic, "m", 0, 50)
 	for _, in := range inboxes {
-		in.exactly(50, 25*time.Second)
+		in.exactly(50, delivery)
 		eq(numbered("m", 0, 50), sorted(in.bodies()), "messages of a member")
 	}
 }
@@ -108,10 +108,10 @@ func tags(c *ctx) {
 			send(p, m)
 		}
 	}
-	inboxes["*"].exactly(30, 20*time.Second)
-	inboxes["Aa"].exactly(5, 20*time.Second)
-	inboxes["TagA || TagB"].exactly(10, 20*time.Second)
-	inboxes["TagA||Aa"].exactly(10, 20*time.Second)
+	inboxes["*"].exactly(30, delivery)
+	inboxes["Aa"].exactly(5, delivery)
+	inboxes["TagA || TagB"].exactly(10, delivery)
+	inboxes["TagA||Aa"].exactly(10, delivery)
 	eq(numbered("Aa:", 0, 5), sorted(inboxes["Aa"].bodies()), "messages tagged Aa")
 	eq(0, inboxes["none"].size(), "messages for a tag nobody sends")
 }
@@ -122,7 +122,7 @@ func pushBatches(c *ctx) {
 	sendMany(p, topic, "m", 0, 100)
 	in := newInbox()
 	c.started(c.group("c"), topic, "*", in.keep, consumer.WithPullBatchSize(24), consumer.WithConsumeMessageBatchMaxSize(10))
-	in.exactly(100, 20*time.Second)
+	in.exactly(100, delivery)
 	eq(numbered("m", 0, 100), sorted(in.bodies()), "messages")
 	that(in.largest <= 10, "largest call of the listener: %d", in.largest)
 	puller := c.puller(c.group("p"), topic, "*")
@@ -141,7 +141,7 @@ func pushSuspend(c *ctx) {
 	in := newInbox()
 	m := c.started(c.group("c"), topic, "*", in.keep)
 	sendMany(p, topic, "m", 0, 10)
-	in.exactly(10, 20*time.Second)
+	in.exactly(10, delivery)
 	m.Suspend()
 	sendMany(p, topic, "held", 0, 4)
 	time.Sleep(time.Second)
@@ -159,7 +159,7 @@ func pushLatency(c *ctx) {
 	in := newInbox()
 	c.started(c.group("c"), topic, "*", in.keep)
 	send(p, message(topic, "warm"))
-	await(20*time.Second, "the first message", func() bool { return in.size() == 1 })
+	await(delivery, "the first message", func() bool { return in.size() == 1 })
 	var took []int64
 	for i := 0; i < 21; i++ {
 		time.Sleep(50 * time.Millisecond)
@@ -184,12 +184,12 @@ func consumeFromWhere(c *ctx) {
 		in := newInbox()
 		m := c.started(c.group(fmt.Sprintf("c%d", i)), topic, "*", in.keep, consumer.WithConsumeFromWhere(where),
 			consumer.WithConsumeTimestamp(time.Now().UTC().Format("20060102150405")))
-		await(20*time.Second, "the queue", func() bool { return m.holds(topic) == 1 })
+		await(delivery, "the queue", func() bool { return m.holds(topic) == 1 })
 		inboxes = append(inboxes, in)
 	}
 	sendMany(p, topic, "new", 0, 5)
 	for _, in := range inboxes {
-		in.exactly(25, 20*time.Second)
+		in.exactly(25, delivery)
 	}
 }
 
@@ -201,7 +201,7 @@ func offsetPersistence(c *ctx) {
 		sendMany(p, topic, prefix, 0, 10)
 		in := newInbox()
 		m := c.started(c.group("c"), topic, "*", in.keep)
-		in.exactly(10, 25*time.Second)
+		in.exactly(10, delivery)
 		eq(numbered(prefix, 0, 10), sorted(in.bodies()), "messages of the round")
 		must(m.Shutdown(), "shutdown")
 	}
@@ -214,7 +214,7 @@ func namespace(c *ctx) {
 	in := newInbox()
 	c.started(c.group("c"), plain, "*", in.keep, consumer.WithNamespace("NS1"))
 	sendMany(p, plain, "m", 0, 10)
-	in.exactly(10, 20*time.Second)
+	in.exactly(10, delivery)
 	c.fact("topic shown to the listener", in.all()[0].Topic)
 	c.drain("NS1%"+plain, 10)
 }
@@ -260,9 +260,9 @@ func orderedSelector(c *ctx) {
 	topic := c.topic("t", 4)
 	p := c.producer(producer.WithQueueSelector(producer.NewHashQueueSelector()))
 	o := c.ordered(topic)
-	await(20*time.Second, "four queues", func() bool { return o.holds(topic) == 4 })
+	await(delivery, "four queues", func() bool { return o.holds(topic) == 4 })
 	sendByKey(p, topic, 8, 0, 40)
-	await(30*time.Second, "320 messages", func() bool { return o.received() >= 320 })
+	await(delivery, "320 messages", func() bool { return o.received() >= 320 })
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	var want []string
@@ -282,9 +282,9 @@ func orderedLockExpiry(c *ctx) {
 	p := c.producer(producer.WithQueueSelector(producer.NewHashQueueSelector()))
 	first := c.ordered(topic)
 	sendByKey(p, topic, 8, 0, 1)
-	await(20*time.Second, "8 messages", func() bool { return first.received() == 8 })
+	await(delivery, "8 messages", func() bool { return first.received() == 8 })
 	second := c.ordered(topic)
-	await(20*time.Second, "two queues for each member", func() bool { return first.holds(topic) == 2 && second.holds(topic) == 2 })
+	await(delivery, "two queues for each member", func() bool { return first.holds(topic) == 2 && second.holds(topic) == 2 })
 	start := time.Now()
 	time.Sleep(time.Second)
 	sendByKey(p, topic, 8, 1, 5)
@@ -307,7 +307,7 @@ func orderedSuspend(c *ctx) {
 		in.add(messages...)
 		return consumer.ConsumeSuccess, nil
 	}, consumer.WithConsumerOrder(true), consumer.WithSuspendCurrentQueueTimeMillis(200*time.Millisecond), consumer.WithMaxReconsumeTimes(10))
-	in.exactly(5, 40*time.Second)
+	in.exactly(5, delivery)
 	eq([]string{"m0", "m1", "m2", "m3", "m4"}, in.bodies(), "order with a suspended message")
 	eq([]int32{0, 1, 2}, tries, "reconsume times of the suspended message")
 }

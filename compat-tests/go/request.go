@@ -54,7 +54,7 @@ func (c *ctx) answerer(topic string, answer func(string) string) *answerer {
 		}
 		return consumer.ConsumeSuccess, nil
 	})
-	await(30*time.Second, "the answerer's queues", func() bool { return m.holds(topic) > 0 })
+	await(delivery, "the answerer's queues", func() bool { return m.holds(topic) > 0 })
 	return a
 }
 
@@ -131,7 +131,7 @@ func requestRefused(c *ctx) {
 	p := c.asking(topic)
 	_, err := p.Request(context.Background(), 2*time.Second, message(topic, "silence"))
 	that(err != nil, "a request nobody answers did not time out")
-	await(30*time.Second, "the request at the answerer", func() bool { return a.request("silence") != nil })
+	await(delivery, "the request at the answerer", func() bool { return a.request("silence") != nil })
 	asked := a.request("silence")
 	replier := c.producer(producer.WithGroupName(c.group("late")), producer.WithRetry(0))
 	sent, err := replier.SendSync(context.Background(), replyTo(asked, "too late"))

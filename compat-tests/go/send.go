@@ -101,7 +101,7 @@ func sendOneway(c *ctx) {
 	}
 	in := newInbox()
 	c.started(c.group("c"), topic, "*", in.keep)
-	in.exactly(30, 20*time.Second)
+	in.exactly(30, delivery)
 	eq(numbered("m", 0, 30), sorted(in.bodies()), "bodies")
 }
 
