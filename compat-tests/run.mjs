@@ -155,13 +155,12 @@ async function runSuite({ client, kind, label, parts, parallel, suffix = "" }) {
   const id = `${runId}${kind[0]}${CLIENTS.findIndex((one) => one.id === client.id)}${suffix}`;
   const ready = [];
   const outcomes = new Map();
-  for (const { names, station } of parts) {
-    try {
-      ready.push({ names, server: await station.server() });
-    } catch (error) {
-      const broken = { ok: false, detail: error.message, ms: 0, facts: {} };
-      for (const name of names) outcomes.set(name, [broken]);
-    }
+  const servers = await Promise.allSettled(parts.map(({ station }) => station.server()));
+  for (const [i, { names }] of parts.entries()) {
+    const { value, reason } = servers[i];
+    const broken = { ok: false, detail: reason?.message, ms: 0, facts: {} };
+    if (value !== undefined) ready.push({ names, server: value });
+    else for (const name of names) outcomes.set(name, Array(repeat).fill(broken));
   }
   const home = join(logDir, `${client.id}-${kind}-${label}`.replaceAll(/[^a-z0-9.+-]+/g, "-"));
   if (ready.length > 0) {

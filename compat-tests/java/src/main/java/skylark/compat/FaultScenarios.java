@@ -94,10 +94,6 @@ final class FaultScenarios {
         leaver.shutdown();
         // The broker writes offsets to disk every 5 s; a kill may only take what is younger.
         Thread.sleep(6_000);
-        Message delayed = Ctx.message(quiet, "tag", "delayed", "delayed");
-        delayed.setDelayTimeLevel(18);
-        producer.send(delayed);
-
         Inbox inbox = new Inbox();
         DefaultMQPushConsumer consumer = ctx.push(group);
         consumer.subscribe(topic, "*");
@@ -105,6 +101,10 @@ final class FaultScenarios {
         consumer.start();
         Load load = new Load(producer, topic);
         Ctx.await(Ctx.DELIVERY_MS, "messages before the fault", () -> inbox.size() > 50);
+        // Just before the fault, so that it is still waiting then.
+        Message delayed = Ctx.message(quiet, "tag", "delayed", "delayed");
+        delayed.setDelayTimeLevel(18);
+        producer.send(delayed);
         ctx.fault(how);
         // Apache may miss its first registration when the broker is up before its list of NameServers is; the next comes after 10 s.
         ctx.awaitRoute(topic, 4, 6);
@@ -139,8 +139,11 @@ final class FaultScenarios {
         DefaultMQPullConsumer reader = ctx.pull(ctx.group("left"));
         MessageQueue queue = reader.fetchSubscribeMessageQueues(quiet).iterator().next();
         Check.eq(5L, reader.fetchConsumeOffset(queue, true), "offset of the group that left");
-        Ctx.await(30_000, "the delayed message", () -> reader.maxOffset(queue) == 6);
-        Check.eq(6L, producer.send(Ctx.message(quiet, "after")).getQueueOffset(), "queue offset after the fault");
+        Ctx.await(30_000, "the delayed message", () -> reader.maxOffset(queue) >= 6);
+        long end = reader.maxOffset(queue);
+        // The progress of a delay level is written every 10 s: a kill may let a message out twice.
+        Check.that(end == 6 || end == 7 && how.equals("kill9-broker"), "the delayed message came " + (end - 5) + " times");
+        Check.eq(end, producer.send(Ctx.message(quiet, "after")).getQueueOffset(), "queue offset after the fault");
     }
 
     /** Clients live on their routes and connections while no NameServer answers; new ones find their way when it is back. */

@@ -226,6 +226,7 @@ final class OrderScenarios {
         a.subscribe(topic, "*");
         a.registerMessageListener(first.orderly());
         a.start();
+        ctx.settle(a, topic);
         Ctx.await(45_000, "all queues for the first", () -> Ctx.held(a, topic) == 4);
         for (int i = 0; i < 8; i++) {
             producer.send(Ctx.message(topic, "before" + i));
@@ -259,7 +260,7 @@ final class OrderScenarios {
         reader.setDaemon(true);
         reader.start();
         send(producer, topic, 2, 0, 10);
-        Ctx.await(60_000, "20 messages of the member to be killed", () -> printed.size() >= 21);
+        Ctx.await(90_000, "20 messages of the member to be killed", () -> printed.size() >= 21);
         doomed.destroyForcibly().waitFor();
         long killed = System.nanoTime();
         Inbox inbox = new Inbox();
