@@ -1,9 +1,10 @@
-// `npm run chaos [-- kill9|disk|tx|pop] [options]`: without a name, all of them with what each option means to them.
+// `npm run chaos [-- kill9|disk|tx|pop|timer] [options]`: without a name, all of them with what each option means to them.
 
 import { DISK_OPTIONS, disk } from "./disk.mjs";
 import { KILL9_OPTIONS, kill9 } from "./kill9.mjs";
 import { readOptions } from "./lib/options.mjs";
 import { POP_OPTIONS, pop } from "./pop.mjs";
+import { TIMER_OPTIONS, timer } from "./timer.mjs";
 import { TX_OPTIONS, tx } from "./tx.mjs";
 
 const SCRIPTS = {
@@ -11,13 +12,16 @@ const SCRIPTS = {
   disk: [disk, DISK_OPTIONS],
   tx: [tx, TX_OPTIONS],
   pop: [pop, POP_OPTIONS],
+  timer: [timer, TIMER_OPTIONS],
 };
 
 const [first, ...rest] = process.argv.slice(2);
 const named = first in SCRIPTS;
 const args = named ? rest : process.argv.slice(2);
 const total = { passed: 0, failed: 0, skipped: 0 };
-const all = named ? undefined : readOptions({ ...POP_OPTIONS, ...TX_OPTIONS, ...DISK_OPTIONS, ...KILL9_OPTIONS }, args);
+const all = named
+  ? undefined
+  : readOptions({ ...TIMER_OPTIONS, ...POP_OPTIONS, ...TX_OPTIONS, ...DISK_OPTIONS, ...KILL9_OPTIONS }, args);
 for (const [name, [script, defaults]] of Object.entries(SCRIPTS)) {
   if (named && name !== first) continue;
   const options = all === undefined ? readOptions(defaults, args) : { ...all, port: defaults.port };

@@ -41,6 +41,18 @@ export const SETUPS = {
     layout: "one",
     parallel: 4,
   },
+  // A wheel of 5 seconds, so that messages roll, and recall, which is off by default.
+  timers: {
+    settings: {
+      messageDelayLevel: SHORT_DELAYS,
+      timerRollWindowSlot: 5,
+      timerMaxDelaySec: 60,
+      recallMessageEnable: true,
+      mappedFileSizeTimerLog: 520,
+    },
+    layout: "one",
+    parallel: 8,
+  },
   // Options that change what clients see, each the other way round than by default.
   contrary: {
     settings: {

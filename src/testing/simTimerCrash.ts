@@ -61,10 +61,12 @@ export interface TimerCrashCounts {
   recoveryImages: number;
   /** Messages that lie twice in the log. */
   repeated: number;
+  /** Where the first of them did. */
+  firstRepeat: string | undefined;
 }
 
 export async function timerCrashMatrix(options: TimerCrashOptions): Promise<TimerCrashCounts> {
-  const counts: TimerCrashCounts = { points: 0, images: 0, recoveryImages: 0, repeated: 0 };
+  const counts: TimerCrashCounts = { points: 0, images: 0, recoveryImages: 0, repeated: 0, firstRepeat: undefined };
   const { step = 1, from = 0 } = options;
   for (let point = from; ; point += step) {
     const death = await die(options.flush, point);
@@ -73,9 +75,11 @@ export async function timerCrashMatrix(options: TimerCrashOptions): Promise<Time
     for (let i = -1; i < options.images; i++) {
       const seed = options.seed + point * 1000 + i;
       const { disk, label, syncedTo } = imageOf(options.flush, death, seed, i < 0);
-      counts.repeated += await labelled(`${options.flush}, crash before operation ${point}, ${label}`, () =>
+      const where = `${options.flush}, crash before operation ${point}, ${label}`;
+      const repeated = await labelled(where, () =>
         survive(options.flush, disk, death.journal.copy(), death.now, syncedTo),
       );
+      note(counts, repeated, where);
       counts.images++;
     }
     if (point % options.recoveryEvery === 0) await crashRecovery(options, death, point, counts);
@@ -104,11 +108,17 @@ async function crashRecovery(
     const syncedTo =
       first.syncedTo === undefined ? image.syncedTo : Math.min(first.syncedTo, image.syncedTo ?? first.syncedTo);
     const label = `${flush}, crash before operation ${point}, ${first.label}, again before operation ${second}, ${image.label}`;
-    counts.repeated += await labelled(label, () =>
+    const repeated = await labelled(label, () =>
       survive(flush, image.disk, sim.journal.copy(), sim.clock.now(), syncedTo),
     );
+    note(counts, repeated, label);
     counts.recoveryImages++;
   }
+}
+
+function note(counts: TimerCrashCounts, repeated: number, where: string): void {
+  counts.repeated += repeated;
+  if (repeated > 0) counts.firstRepeat ??= where;
 }
 
 async function die(flush: FlushType, point: number): Promise<Death | undefined> {

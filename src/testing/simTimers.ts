@@ -23,6 +23,7 @@ export const TIMER_DEFAULTS: TimerStoreOptions = {
   timerPrecisionMs: 1000,
   timerMaxDelaySec: 3600,
   storePathRootDir: ROOT,
+  mappedFileSizeCommitLog: SMALL.mappedFileSizeCommitLog,
   mappedFileSizeTimerLog: 52 * 20 + 16,
   timerRollWindowSlot: 6,
   timerFlushIntervalMs: 1000,

@@ -43,6 +43,7 @@ export async function drain(client, topic, queueId) {
           bytes: record.body.length,
           queueOffset: record.queueOffset,
           logOffset: record.logOffset,
+          storeTime: record.storeTime,
           key: parseProperties(record.properties).UNIQ_KEY,
           topic: record.topic,
           queueId: record.queueId,

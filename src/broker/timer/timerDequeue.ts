@@ -35,7 +35,7 @@ export interface DequeueContext {
 export class TimerDequeue {
   /** Slots before it are delivered, ms. */
   readTime = 0;
-  /** Log offset from which copies lie of a slot that is not done. */
+  /** Log offset from which copies lie of a slot that is not done; stays when it is left half done. */
   movingFrom: number | undefined;
   readonly delivery: TimerDelivery;
   readonly #context: DequeueContext;
@@ -135,7 +135,8 @@ export class TimerDequeue {
   async #slot(slot: number): Promise<boolean> {
     const { files, store, metrics } = this.#context;
     const deleted = new Set<string>();
-    this.movingFrom = store.maxLogOffset();
+    const from = this.movingFrom ?? store.maxLogOffset();
+    this.movingFrom = from;
     try {
       for (let done = -1; files.wheel.find(slot) && files.wheel.lastPosition !== done; ) {
         const last = files.wheel.lastPosition;
@@ -151,15 +152,15 @@ export class TimerDequeue {
         // The clock went back meanwhile: its time comes again.
         files.wheel.clear(slot);
       }
+      this.movingFrom = undefined;
       return true;
     } catch (error) {
       // The slot is read again from its beginning; what of it is in the log already must not come twice.
       this.delivery.before ??= new DeliveredBefore();
-      await this.delivery.before.read(store, this.movingFrom);
+      await this.delivery.before.read(store, from);
       throw error;
     } finally {
       this.#pending.clear();
-      this.movingFrom = undefined;
     }
   }
 

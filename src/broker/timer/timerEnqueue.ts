@@ -206,9 +206,9 @@ export class TimerEnqueue {
       if (!(await this.delivery.move(late, NOTHING_DELETED, false))) return false;
       this.queueOffset = queueOffset;
       this.handled += late.reads.count;
+      this.movingFrom = undefined;
       return true;
     } finally {
-      this.movingFrom = undefined;
       late.clear();
     }
   }

@@ -29,6 +29,7 @@ import { deferTimer, type TimerOptions, type TimerRefusal } from "./timerTransfo
 /** The options the timers read, by Apache's keys. */
 export interface TimerStoreOptions extends TimerOptions {
   readonly storePathRootDir: string;
+  readonly mappedFileSizeCommitLog: number;
   readonly mappedFileSizeTimerLog: number;
   /** Slots of the wheel beyond which a message rolls. */
   readonly timerRollWindowSlot: number;
@@ -56,6 +57,8 @@ const CLEAN_LOG_MS = 30_000;
 const CLEAN_METRICS_MS = 180_000;
 /** A checkpoint in which only the time moved is written this often: it spares a start the walk over empty slots. */
 const IDLE_CHECKPOINT_MS = 60_000;
+/** Bytes of the log that are searched for delivered copies when no checkpoint says where to begin. */
+const SCAN_BYTES_MAX = 2 ** 30;
 /** How far Apache searches for the queue unit of its newest timer log unit. */
 const UNIT_SEARCH = 20_000;
 
@@ -72,6 +75,8 @@ export class TimerMessageStore implements Timers {
   #lastQueueOffset = 0;
   /** What the last durable checkpoint says. */
   #durable = { queueOffset: -1, metricsCounter: -1, at: 0 };
+  /** Log offset of the first copy that is still to be recognized: a checkpoint before that is through must not forget it. */
+  #recognizeFrom: number | undefined;
   /** When everything of before the start is through: then nothing has to be recognized any more. */
   #startedAt = 0;
   #startQueueOffset = 0;
@@ -127,10 +132,15 @@ export class TimerMessageStore implements Timers {
     if (offset > max) log.warn({ offset, max }, "the timer queue is shorter than the checkpoint says; corrected");
     this.#dequeue.readTime = max === 0 ? this.#files.floor(clock.now()) : recovery.readTimeMs;
     this.#metrics.load(checkpoint.ours?.metricsCounter);
-    if (checkpoint.ours !== undefined) {
+    const scanFrom =
+      checkpoint.ours?.scanFrom ?? (recovery.kind === "rebuild" && max > 0 ? this.#recentLog() : undefined);
+    if (scanFrom !== undefined) {
       const before = new DeliveredBefore();
-      await before.read(store, checkpoint.ours.scanFrom);
-      if (before.size > 0) this.#recognize(before);
+      await before.read(store, scanFrom);
+      if (before.size > 0) {
+        this.#recognize(before);
+        this.#recognizeFrom = scanFrom;
+      }
     }
     this.#dataVersion = { ...checkpoint.dataVersion };
     this.#startedAt = clock.now();
@@ -146,6 +156,14 @@ export class TimerMessageStore implements Timers {
         "timers recovered",
       );
     }
+  }
+
+  /** Where a whole file of the log begins, not more than {@link SCAN_BYTES_MAX} before its end. */
+  #recentLog(): number {
+    const { store, options } = this.#context;
+    const from = store.maxLogOffset() - SCAN_BYTES_MAX;
+    const fileBytes = options.mappedFileSizeCommitLog;
+    return Math.max(store.minLogOffset(), Math.ceil(from / fileBytes) * fileBytes);
   }
 
   async #queueOffsetOf(recovery: TimerRecovery, min: number): Promise<number> {
@@ -222,7 +240,9 @@ export class TimerMessageStore implements Timers {
     const through =
       this.#dequeue.readTime >= this.#files.floor(this.#startedAt) &&
       this.#enqueue.queueOffset >= this.#startQueueOffset;
-    if (through) this.#recognize(undefined);
+    if (!through) return;
+    this.#recognize(undefined);
+    this.#recognizeFrom = undefined;
   }
 
   #versionUp(): void {
@@ -277,7 +297,12 @@ export class TimerMessageStore implements Timers {
 
   #state(flushedPosition: number): TimerCheckpointState {
     const { queueOffset } = this.#enqueue;
-    const moving = [this.#enqueue.movingFrom, this.#dequeue.movingFrom, this.#context.store.maxLogOffset()];
+    const moving = [
+      this.#recognizeFrom,
+      this.#enqueue.movingFrom,
+      this.#dequeue.movingFrom,
+      this.#context.store.maxLogOffset(),
+    ];
     return {
       lastReadTimeMs: this.#dequeue.readTime,
       lastTimerLogFlushPos: flushedPosition,
@@ -288,6 +313,8 @@ export class TimerMessageStore implements Timers {
         precisionMs: this.#files.precisionMs,
         scanFrom: Math.min(...moving.filter((offset) => offset !== undefined)),
         metricsCounter: this.#metrics.counter,
+        wheelDigest: this.#files.digest,
+        logFrom: this.#files.logFrom,
       },
     };
   }

@@ -5,7 +5,8 @@
  *    8  lastTimerLogFlushPos i64    the timer log is durable below
  *   16  lastTimerQueueOffset i64 | 24 masterTimerQueueOffset i64    messages of rmq_sys_wheel_timer below entered the wheel
  *   32  stateVersion i64 | 40 timestamp i64 | 48 counter i64        DataVersion
- *   64  "SKYTIMER" | 72 precisionMs i64 | 80 scanFrom i64 | 88 metricsCounter i64 | 96 CRC-32 u32 of all above        ours
+ *   64  "SKYTIMER" | 72 precisionMs i64 | 80 scanFrom i64 | 88 metricsCounter i64                           ours
+ *   96  wheelDigest u32 | 100 logFrom i64 | 108 CRC-32 u32 of all above
  *
  * Apache writes the first 56 bytes in place and leaves the rest: then the CRC no longer fits, and the store is recovered by
  * Apache's rule. The file is replaced whole, for half a checkpoint would be believed.
@@ -20,7 +21,7 @@ import type { Disk } from "../disk.ts";
 const BYTES = 4096;
 const APACHE_BYTES = 56;
 const OURS_AT = 64;
-const CRC_AT = 96;
+const CRC_AT = 108;
 const MARK = "SKYTIMER";
 
 export interface TimerCheckpointState {
@@ -37,6 +38,10 @@ export interface TimerCheckpointState {
         scanFrom: number;
         /** Counter of the metrics that belong to this state. */
         metricsCounter: number;
+        /** Of the slots that are not delivered (see TimerWheel.digest). */
+        wheelDigest: number;
+        /** Timer log units before this position were entered again behind it. */
+        logFrom: number;
       }
     | undefined;
 }
@@ -98,6 +103,8 @@ export class TimerCheckpoint {
         precisionMs: readInt64OrMinus1(buf, 72),
         scanFrom: readInt64OrMinus1(buf, 80),
         metricsCounter: readInt64OrMinus1(buf, 88),
+        wheelDigest: buf.readUInt32BE(96),
+        logFrom: readInt64OrMinus1(buf, 100),
       };
     }
     return state;
@@ -112,6 +119,8 @@ export class TimerCheckpoint {
       writeInt64(buf, state.ours.precisionMs, 72);
       writeInt64(buf, state.ours.scanFrom, 80);
       writeInt64(buf, state.ours.metricsCounter, 88);
+      buf.writeUInt32BE(state.ours.wheelDigest, 96);
+      writeInt64(buf, state.ours.logFrom, 100);
       buf.writeUInt32BE(crc32(buf, 0, CRC_AT), CRC_AT);
     }
     const dir = path.dirname(this.path);

@@ -3,10 +3,11 @@
  * TimerMessageStore.recover). Knows slots and units; what is in them and when it is due is the broker's.
  *
  * Order of every flush: commit log, timer log, wheel, checkpoint. So the wheel on disk never points to a unit that is not
- * durable, and the checkpoint never counts what is not. A delivered slot stays until a checkpoint has passed it: a recall in it
- * may have to meet its message again. After a crash our own files are taken back to the checkpoint:
- * slots that are ahead of it follow their chain backwards, units behind it are cut and entered again from the queue. That
- * is exact, where Apache's own rule (believe every whole unit in the last files) enters some messages twice.
+ * durable, and the checkpoint never counts what is not. A delivered slot stays until a checkpoint has passed it: a recall in
+ * it may have to meet its message again. After a crash our own files are taken back to the checkpoint: slots that are ahead of
+ * it follow their chain backwards, units behind it are cut and entered again from the queue. A digest of the slots proves the
+ * result, for pages are written in place and a power loss may tear one; then the wheel is chained again from the log. So
+ * nothing enters twice; by Apache's own rule (believe every whole unit in the last files) some messages do.
  */
 import * as path from "node:path";
 import type { Clock } from "../../base/clock.ts";
@@ -35,8 +36,8 @@ export interface TimerFilesContext {
 /** How the files were found. */
 export interface TimerRecovery {
   /**
-   * "exact": ours, back at the checkpoint. "apache": Apache's, the log read to its end. "rebuild": wheel or log are lost;
-   * every message still in the queue must be entered again.
+   * "exact": ours, back at the checkpoint. "apache": Apache's, the log read to its end. "rebuild": wheel, log or checkpoint are
+   * lost (or never were); every message still in the queue must be entered again.
    */
   kind: "exact" | "apache" | "rebuild";
   checkpoint: TimerCheckpointState;
@@ -58,9 +59,12 @@ export class TimerFiles {
   readonly #cache: FileCache;
   /** The timer log is durable below. */
   #synced = 0;
+  /** Units before this position were entered again behind it. */
+  #logFrom = 0;
   /** Slots that are delivered but lie behind the last checkpoint's read time, and their messages. */
   readonly #done = new Map<number, number>();
   #doneMessages = 0;
+  #doneDigest = 0;
   /** A sync failed: bytes may be gone, no later checkpoint may vouch for them. */
   #failed = false;
 
@@ -88,13 +92,19 @@ export class TimerFiles {
     return this.#synced;
   }
 
+  /** Position from which the units of the timer log count (see TimerCheckpointState). */
+  get logFrom(): number {
+    return this.#logFrom;
+  }
+
   floor(timeMs: number): number {
     return timeMs - (timeMs % this.precisionMs);
   }
 
   /** Reads the files and brings them to one state. */
   async open(): Promise<TimerRecovery> {
-    const checkpoint = this.checkpoint.read() ?? TIMER_CHECKPOINT_ZERO;
+    const noted = this.checkpoint.read();
+    const checkpoint = noted ?? TIMER_CHECKPOINT_ZERO;
     const flushed = Math.max(0, checkpoint.lastTimerLogFlushPos);
     for (const repair of this.log.load((start) => start <= flushed))
       this.#logger.warn({ repair }, "timer log repaired");
@@ -103,21 +113,27 @@ export class TimerFiles {
     const readTimeMs = Math.max(this.floor(checkpoint.lastReadTimeMs), oldest);
     const wheel = this.wheel.load(readTimeMs);
     const recovery: TimerRecovery = { kind: "exact", checkpoint, readTimeMs, lastUnit: undefined };
-    if (checkpoint.ours === undefined) {
+    if (noted === undefined) {
+      recovery.kind = "rebuild";
+    } else if (checkpoint.ours === undefined) {
       recovery.kind = "apache";
       this.#readToEnd(recovery, flushed, wheel === "loaded");
     } else if (flushed > this.log.segments.endOffset || (flushed > 0 && this.log.first > flushed)) {
       recovery.kind = "rebuild";
     } else {
+      this.#logFrom = checkpoint.ours.logFrom;
       const same = checkpoint.ours.precisionMs === this.precisionMs && (wheel === "loaded" || flushed === 0);
-      const exact = same && (await this.#rewind(flushed));
+      const exact = same && (await this.#rewind(flushed)) && this.wheel.digest === checkpoint.ours.wheelDigest;
       this.log.cutAt(flushed);
       if (!exact && !this.#relink(flushed, readTimeMs)) recovery.kind = "rebuild";
     }
     if (recovery.kind === "rebuild") {
-      this.#logger.warn("timer wheel or log are lost: they are built again from rmq_sys_wheel_timer");
+      if (this.log.segments.count > 0 || wheel !== "absent" || noted !== undefined) {
+        this.#logger.warn("timer wheel, log or checkpoint are lost: they are built again from rmq_sys_wheel_timer");
+      }
       this.wheel.reset();
       this.log.reset();
+      this.#logFrom = 0;
     }
     this.#synced = recovery.kind === "exact" ? flushed : 0;
     return recovery;
@@ -175,9 +191,11 @@ export class TimerFiles {
   /** Enters every unit of the log that is still to come again, at the log's end; false when the log cannot be read. */
   #relink(end: number, readTimeMs: number): boolean {
     const { wheel, log } = this;
-    this.#logger.warn({ from: log.first, to: end }, "the timer wheel is chained again from the timer log");
+    const from = Math.max(log.first, this.#logFrom);
+    this.#logger.warn({ from, to: end }, "the timer wheel is chained again from the timer log");
     wheel.reset();
-    const stop = log.scan(log.first, end, (unit) => {
+    this.#logFrom = end;
+    const stop = log.scan(from, end, (unit) => {
       if (unit.slotTime < readTimeMs) return;
       this.add(unit.slotTime, unit.magic, unit.enqueueTime, unit.logOffset, unit.bytes, unit.topicHash, unit.deletes);
     });
@@ -217,6 +235,12 @@ export class TimerFiles {
     const num = this.wheel.numAt(slotTime);
     this.#done.set(slotTime, num);
     this.#doneMessages += num;
+    this.#doneDigest = (this.#doneDigest + this.wheel.digestAt(slotTime)) >>> 0;
+  }
+
+  /** Digest of the slots to come. */
+  get digest(): number {
+    return (this.wheel.digest - this.#doneDigest) >>> 0;
   }
 
   #dropDone(slotTimes: Iterable<number>): void {
@@ -225,14 +249,15 @@ export class TimerFiles {
       if (num === undefined) continue;
       this.#done.delete(slotTime);
       this.#doneMessages -= num;
+      this.#doneDigest = (this.#doneDigest - this.wheel.digestAt(slotTime)) >>> 0;
       this.wheel.drop(slotTime);
     }
   }
 
   /** The times of `[from, to)` come again, because the clock went back: what was delivered in them must not. */
   comeAgain(from: number, to: number): void {
-    this.wheel.erase(from, to);
     this.#dropDone([...this.#done.keys()].filter((slotTime) => slotTime >= from));
+    this.wheel.erase(from, to);
   }
 
   /** Messages in slots to come, recalls counted backwards. */

@@ -14,6 +14,7 @@
  */
 import { Buffer } from "node:buffer";
 import * as path from "node:path";
+import { crc32 } from "../../base/crc32.ts";
 import { readInt64OrMinus1, writeInt32, writeInt64 } from "../../base/int64.ts";
 import type { DirNames } from "../dirNames.ts";
 import type { Disk, DiskFile } from "../disk.ts";
@@ -46,6 +47,8 @@ export class TimerWheel {
   #file: DiskFile | undefined;
   /** Sum of `num` over all slots. */
   total = 0;
+  /** Sum of the CRC-32 of all slots, modulo 2^32: tells whether what was read back is what was there. */
+  digest = 0;
   /** The slot that {@link find} found. */
   firstPosition = -1;
   lastPosition = -1;
@@ -82,6 +85,7 @@ export class TimerWheel {
         window.copy(this.#pageOf(index), (index % PAGE_SLOTS) * SLOT_BYTES, p, p + SLOT_BYTES);
         this.#used[Math.floor(index / PAGE_SLOTS)]++;
         this.total += window.readInt32BE(p + 24);
+        this.#digested(window, p, 1);
       }
     }
     return "loaded";
@@ -118,6 +122,7 @@ export class TimerWheel {
     const page = this.#pageOf(index);
     const at = (index % PAGE_SLOTS) * SLOT_BYTES;
     if (readInt64OrMinus1(page, at) === 0) this.#used[Math.floor(index / PAGE_SLOTS)]++;
+    else this.#digested(page, at, -1);
     // A slot of another turn of the wheel is overwritten, as it was never read.
     this.total += num - page.readInt32BE(at + 24);
     writeInt64(page, number, at);
@@ -125,6 +130,7 @@ export class TimerWheel {
     writeInt64(page, lastPosition, at + 16);
     writeInt32(page, num, at + 24);
     writeInt32(page, 0, at + 28);
+    this.#digested(page, at, 1);
     this.#dirty.add(Math.floor(index / PAGE_SLOTS));
   }
 
@@ -156,8 +162,10 @@ export class TimerWheel {
     const index = Math.floor(timeMs / this.precisionMs) % WHEEL_SLOTS;
     const pageIndex = Math.floor(index / PAGE_SLOTS);
     const at = (index % PAGE_SLOTS) * SLOT_BYTES;
+    const page = this.#pages[pageIndex] as Buffer;
     this.total -= this.num;
-    (this.#pages[pageIndex] as Buffer).fill(0, at, at + SLOT_BYTES);
+    this.#digested(page, at, -1);
+    page.fill(0, at, at + SLOT_BYTES);
     this.#used[pageIndex]--;
     return pageIndex;
   }
@@ -171,6 +179,19 @@ export class TimerWheel {
     }
     this.#used.fill(0);
     this.total = 0;
+    this.digest = 0;
+  }
+
+  /** What the slot of `timeMs` adds to {@link digest}. */
+  digestAt(timeMs: number): number {
+    if (!this.find(timeMs)) return 0;
+    const index = Math.floor(timeMs / this.precisionMs) % WHEEL_SLOTS;
+    const at = (index % PAGE_SLOTS) * SLOT_BYTES;
+    return crc32(this.#pages[Math.floor(index / PAGE_SLOTS)] as Buffer, at, at + SLOT_BYTES);
+  }
+
+  #digested(buf: Buffer, at: number, sign: 1 | -1): void {
+    this.digest = (this.digest + sign * crc32(buf, at, at + SLOT_BYTES)) >>> 0;
   }
 
   /** Times of all slots in use, in no order. */

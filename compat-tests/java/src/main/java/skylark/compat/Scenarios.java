@@ -38,6 +38,7 @@ public final class Scenarios {
         RetryScenarios.register(all);
         DelayScenarios.register(all);
         TransactionScenarios.register(all);
+        TimerScenarios.register(all);
         PullScenarios.register(all);
         LitePullScenarios.register(all);
         SqlScenarios.register(all);
