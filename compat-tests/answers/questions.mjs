@@ -1,6 +1,8 @@
 // What is asked of both servers, in this order, over one raw connection that is also a producer and a consumer: each answer's code, remark,
 // fields and body are compared. `differs` names the parts that may differ, with the reason; every other difference is a failure.
 
+import { QUERY_QUESTIONS } from "./queryQuestions.mjs";
+
 const T = "T";
 const G = "g";
 const json = (value) => Buffer.from(JSON.stringify(value));
@@ -207,6 +209,7 @@ export const QUESTIONS = [
   { name: "largest offset of an unknown queue", code: 30, ext: { topic: "No", queueId: 3 } },
   { name: "offset by time", code: 29, ext: { topic: T, queueId: 0, timestamp: 1 } },
   { name: "offset by a time to come", code: 29, ext: { topic: T, queueId: 0, timestamp: 4_000_000_000_000 } },
+  ...QUERY_QUESTIONS,
   {
     name: "reply that names nobody",
     code: 325,

@@ -86,3 +86,5 @@ export const COLD_GROUPS_MAX = 10_000;
 export const GRPC_OUTBOUND_BYTES_MAX = 256 * MIB;
 /** gRPC: a stream whose client takes nothing for so long is cut off. */
 export const GRPC_SLOW_STREAM_MS = 20_000;
+/** Messages in the answer to a query by key, together; Apache's clients take frames up to 16 MiB. */
+export const QUERY_BYTES_MAX = 15 * MIB;

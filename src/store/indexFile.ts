@@ -22,6 +22,53 @@ const REBUILD_ENTRIES = 65_536;
 /** How far the end of a file may lie before its begin because somebody set the clock back. */
 const CLOCK_SLACK_MS = 366 * 24 * 3_600_000;
 
+/** Entries looked at before others get their turn: a few milliseconds. */
+const WALK_STEPS = 50_000;
+/** Entries that are read at once where a chain is dense: 64 KiB. */
+const WALK_ENTRIES = 3276;
+
+/** A search for one key: what it looks for, what it found, and where in a file it stands. */
+export class IndexWalk {
+  readonly keyHash: number;
+  /** Store times in ms, inclusive; compared by the second. */
+  readonly begin: number;
+  readonly end: number;
+  readonly max: number;
+  /** Log offsets, newest first; hashes collide, so that some may be another key's. */
+  readonly found: number[] = [];
+  /** Entry to look at next; -1: the newest. */
+  next = -1;
+  /** Entry looked at last. */
+  last = Number.POSITIVE_INFINITY;
+  /** Entries in view: `count` of them from `first` on. */
+  buf: Buffer;
+  first = 0;
+  count = 0;
+  readonly own: Buffer;
+
+  constructor(keyHash: number, begin: number, end: number, max: number) {
+    this.keyHash = keyHash;
+    this.begin = begin;
+    this.end = end;
+    this.max = max;
+    this.own = Buffer.allocUnsafe(WALK_ENTRIES * ENTRY_BYTES);
+    this.buf = this.own;
+  }
+
+  show(buf: Buffer, first: number, count: number): void {
+    this.buf = buf;
+    this.first = first;
+    this.count = count;
+  }
+
+  /** Goes on to another file. */
+  restart(): void {
+    this.next = -1;
+    this.last = Number.POSITIVE_INFINITY;
+    this.count = 0;
+  }
+}
+
 export class IndexFile {
   readonly #file: DiskFile;
   readonly #slotCount: number;
@@ -234,23 +281,49 @@ export class IndexFile {
     if (this.#pins === 0) this.#file.close();
   }
 
-  /** Log offsets of entries with this hash and a time in `[begin, end]` (to the second), newest first. */
-  select(keyHash: number, begin: number, end: number, max: number, found: number[]): void {
-    const entry = Buffer.alloc(ENTRY_BYTES);
-    let number = this.#newestOf(keyHash % this.#slotCount);
-    while (number > 0 && number < this.#count && found.length < max) {
-      this.#readEntry(entry, number);
-      const seconds = entry.readInt32BE(12);
-      if (seconds < 0) return;
+  /**
+   * Follows a walk through this file's entries of its hash, newest first; at most WALK_STEPS of them, so that the chain of
+   * a key that a million messages share does not stop the event loop.
+   * @returns whether the walk is done with this file
+   */
+  walk(walk: IndexWalk): boolean {
+    const { keyHash, begin, end, max, found } = walk;
+    // What was in view may have been written out or over since.
+    walk.count = 0;
+    if (walk.next < 0) walk.next = this.#newestOf(keyHash % this.#slotCount);
+    for (let steps = 0; steps < WALK_STEPS; steps++) {
+      const number = walk.next;
+      if (number <= 0 || number >= this.#count || found.length >= max) return true;
+      const at = this.#locate(walk, number);
+      const { buf } = walk;
+      const seconds = buf.readInt32BE(at + 12);
+      if (seconds < 0) return true;
       const time = this.beginTimestamp + seconds * 1000;
       // The stored time is rounded down to the second.
-      if (entry.readInt32BE(0) === keyHash && time + 999 >= begin && time <= end)
-        found.push(readInt64OrMinus1(entry, 4));
-      if (time + 999 < begin) return;
-      const previous = entry.readInt32BE(16);
-      if (previous >= number) return;
-      number = previous;
+      if (time + 999 >= begin && time <= end && buf.readInt32BE(at) === keyHash) {
+        found.push(readInt64OrMinus1(buf, at + 4));
+      }
+      if (time + 999 < begin) return true;
+      const previous = buf.readInt32BE(at + 16);
+      if (previous >= number) return true;
+      walk.next = previous;
     }
+    return false;
+  }
+
+  /** Brings an entry into the walk's view; returns its place there. Entries near the last one come with their neighbours. */
+  #locate(walk: IndexWalk, number: number): number {
+    if (number >= this.#bufferFirst && this.#buffer !== undefined) {
+      walk.show(this.#buffer, this.#bufferFirst, this.#count - this.#bufferFirst);
+    } else if (number < walk.first || number >= walk.first + walk.count) {
+      const near = walk.last - number < WALK_ENTRIES;
+      const first = near ? Math.max(1, number - WALK_ENTRIES + 1) : number;
+      const bytes = (number - first + 1) * ENTRY_BYTES;
+      this.#file.read(walk.own, 0, bytes, this.#entryAt(first));
+      walk.show(walk.own, first, number - first + 1);
+    }
+    walk.last = number;
+    return (number - walk.first) * ENTRY_BYTES;
   }
 
   #newestOf(slot: number): number {
@@ -258,15 +331,6 @@ export class IndexFile {
     const bytes = Buffer.alloc(4);
     this.#file.read(bytes, 0, 4, HEADER_BYTES + slot * 4);
     return bytes.readInt32BE(0);
-  }
-
-  #readEntry(into: Buffer, number: number): void {
-    if (number >= this.#bufferFirst && this.#buffer !== undefined) {
-      const at = (number - this.#bufferFirst) * ENTRY_BYTES;
-      this.#buffer.copy(into, 0, at, at + ENTRY_BYTES);
-    } else {
-      this.#file.read(into, 0, ENTRY_BYTES, this.#entryAt(number));
-    }
   }
 
   #entryAt(number: number): number {

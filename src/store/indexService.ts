@@ -10,7 +10,7 @@ import type { MessageDraft } from "../message/draft.ts";
 import type { PropertyScan } from "../message/propertyScan.ts";
 import type { DirNames } from "./dirNames.ts";
 import type { Disk } from "./disk.ts";
-import { IndexFile } from "./indexFile.ts";
+import { IndexFile, IndexWalk } from "./indexFile.ts";
 
 const SPACE = 0x20;
 /** Index type of tag keys: `topic#T#tags` (MessageConst.INDEX_TAG_TYPE, new in 5.4). */
@@ -284,15 +284,29 @@ export class IndexService {
     }
   }
 
-  /** Candidate log offsets for `topic#key`, newest first; hashes collide, the caller compares the message. */
-  select(topic: string, key: string, begin: number, end: number, max: number): number[] {
-    const hash = keyHash(javaHashCode(`${topic}#${key}`));
-    const found: number[] = [];
-    for (let i = this.#files.length - 1; i >= 0 && found.length < max; i--) {
-      const file = this.#files[i];
-      if (end >= file.beginTimestamp && begin <= file.endTimestamp + 999) file.select(hash, begin, end, max, found);
+  /**
+   * Candidate log offsets for `topic#key`, newest first; hashes collide, the caller compares the message.
+   * @param pause lets others have their turn in a long search
+   */
+  async select(
+    topic: string,
+    key: string,
+    begin: number,
+    end: number,
+    max: number,
+    pause: () => Promise<void>,
+  ): Promise<number[]> {
+    const walk = new IndexWalk(keyHash(javaHashCode(`${topic}#${key}`)), begin, end, max);
+    const files = [...this.#files];
+    for (let i = files.length - 1; i >= 0 && walk.found.length < max; i--) {
+      const file = files[i];
+      if (end >= file.beginTimestamp && begin <= file.endTimestamp + 999) {
+        walk.restart();
+        // A file may be removed while others have their turn.
+        while (this.#files.includes(file) && !file.walk(walk)) await pause();
+      }
       if (file.beginTimestamp < begin) break;
     }
-    return found;
+    return walk.found;
   }
 }

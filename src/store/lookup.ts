@@ -31,6 +31,31 @@ export async function readMessage(log: CommitLog, offset: number): Promise<Store
   return toMessage(view);
 }
 
+/** Enough for most records whole. */
+const LONE_BYTES = 4096;
+
+/**
+ * Like {@link readMessage} for a reader who wants one message here and one there: what is not in memory is read as it is,
+ * without the blocks around it.
+ */
+export async function readLoneMessage(log: CommitLog, offset: number): Promise<StoredMessage | undefined> {
+  if (offset < log.first || offset >= log.written || log.resident(offset, 4)) return readMessage(log, offset);
+  let buf = Buffer.allocUnsafe(Math.min(LONE_BYTES, log.written - offset));
+  if (buf.length < RECORD_BYTES_MIN) return undefined;
+  let got = await log.segments.readAsync(buf, 0, buf.length, offset);
+  const bytes = got < 4 ? 0 : buf.readInt32BE(0);
+  if (bytes < RECORD_BYTES_MIN || bytes > log.recordBytesMax || offset + bytes > log.written) return undefined;
+  if (bytes > got) {
+    const whole = Buffer.allocUnsafe(bytes);
+    buf.copy(whole, 0, 0, got);
+    got += await log.segments.readAsync(whole, got, bytes, offset + got);
+    buf = whole;
+  }
+  const view = new RecordView();
+  if (view.read(buf, 0, got, true) !== "record" || view.logOffset !== offset || !view.isPlausible()) return undefined;
+  return toMessage(view);
+}
+
 export function toMessage(view: RecordView): StoredMessage {
   return {
     topic: view.topic(),

@@ -22,7 +22,7 @@ import { DirNames } from "./dirNames.ts";
 import type { Disk, DiskSpace } from "./disk.ts";
 import { FileCache } from "./fileCache.ts";
 import { Flush } from "./flush.ts";
-import { readLog, readMessage, readUnits, searchByTime, unitStoreTime } from "./lookup.ts";
+import { readLog, readLoneMessage, readMessage, readUnits, searchByTime, unitStoreTime } from "./lookup.ts";
 import type { StoreOptions } from "./options.ts";
 import type { AckTarget, PendingAppend } from "./pending.ts";
 import type { RecordReads } from "./recordReads.ts";
@@ -42,6 +42,8 @@ import type {
 } from "./types.ts";
 import { WriteGate } from "./writeGate.ts";
 
+/** Messages of a query that are read at once. */
+const QUERY_READS = 8;
 const CHECKPOINT_PERIOD_MS = 10_000;
 const FULL_DISK_PROBE_MS = 500;
 
@@ -426,10 +428,21 @@ export class MessageStore implements Store {
       indexLastUpdateLogOffset: Math.max(0, index?.endLogOffset ?? 0),
     };
     if (!index) return result;
-    const offsets = index.select(query.topic, query.key, query.begin, query.end, query.maxNum);
-    for (const offset of [...new Set(offsets)].sort((a, b) => a - b)) {
-      const message = await this.messageAt(offset);
-      if (message?.topic === query.topic) result.messages.push(message);
+    const pause = () => new Promise<void>((resolve) => this.#context.clock.endOfTurn(resolve));
+    const found = await index.select(query.topic, query.key, query.begin, query.end, query.maxNum, pause);
+    const offsets = [...new Set(found)].sort((a, b) => a - b);
+    let bytes = 0;
+    for (let i = 0; i < offsets.length; i += QUERY_READS) {
+      const messages = await Promise.all(
+        offsets.slice(i, i + QUERY_READS).map((offset) => readLoneMessage(this.#log, offset)),
+      );
+      for (const message of messages) {
+        if (message?.topic !== query.topic) continue;
+        bytes += message.bytes.length;
+        // More than fits into a frame, no client could take.
+        if (bytes > limits.QUERY_BYTES_MAX && result.messages.length > 0) return result;
+        result.messages.push(message);
+      }
     }
     return result;
   }
