@@ -114,6 +114,7 @@ function conclude({ log, kills, recoveries, problems, canary, seed, dir, keep })
   console.log(
     `start to ready ms: p50 ${percentile(recoveries, 0.5).toFixed(0)}, max ${Math.max(...recoveries).toFixed(0)}; sent ` +
       `${evidence.sent.size}, stored ${evidence.acked.size}, deliveries ${verdict.deliveries}, acknowledged in time ${verdict.confirmed}, ` +
+      `never answered ${verdict.unanswered}, ` +
       `given again ${verdict.lateness.length}, late by ms: p50 ${percentile(verdict.lateness, 0.5)}, p99 ${percentile(verdict.lateness, 0.99)}`,
   );
   for (const [name, list] of Object.entries(verdict.found)) {

@@ -1,7 +1,8 @@
 // The verdict of `npm run chaos -- pop`, from the outside log alone.
 //
 //   lost          acknowledged to its sender, never popped
-//   forgotten     the last time it was popped it was not acknowledged, and it did not come again
+//   forgotten     never acknowledged, and it did not come again; it may stay away where the acknowledgement of its last handle
+//                 was under way when the broker died: that one may or may not have been taken
 //   resurrected   popped after an acknowledgement that was answered well before its deadline
 //   early         popped again before the deadline under which somebody had it
 //
@@ -41,6 +42,7 @@ export function judgePops(log) {
   const found = { lost: [], invented: [], forgotten: [], resurrected: [], early: [] };
   let deliveries = 0;
   let confirmed = 0;
+  let unanswered = 0;
   const lateness = [];
   for (const id of log.acked) if (!log.messages.has(id)) found.lost.push(id);
   for (const [id, events] of log.messages) {
@@ -54,10 +56,24 @@ export function judgePops(log) {
     for (const pop of pops)
       if (doneAt !== undefined && pop.at > doneAt)
         found.resurrected.push(`${id} at ${pop.at}, acknowledged at ${doneAt}`);
-    if (!events.some((event) => event.kind === "D")) found.forgotten.push(`${id}, popped ${pops.length} times`);
+    if (!events.some((event) => event.kind === "D")) {
+      if (lastAckSent(events)) unanswered++;
+      else found.forgotten.push(`${id}, popped ${pops.length} times`);
+    }
     checkEarly(id, events, pops, dueOf, found.early, lateness);
   }
-  return { found, deliveries, confirmed, lateness, ok: Object.values(found).every((list) => list.length === 0) };
+  const ok = Object.values(found).every((list) => list.length === 0);
+  return { found, deliveries, confirmed, unanswered, lateness, ok };
+}
+
+/** Whether the newest handle of a message was sent back, answered or not. */
+function lastAckSent(events) {
+  let key;
+  for (const event of events) {
+    if (event.kind === "P") key = event.key;
+    else if (event.kind === "M" && event.key === key) key = event.next;
+  }
+  return events.some((event) => event.kind === "K" && event.key === key);
 }
 
 /** When a message was acknowledged beyond doubt: answered well before the deadline of the handle that was used. */
@@ -98,7 +114,7 @@ export const POP_CANARIES = {
       if (!events.some((event) => event.kind === "D")) continue;
       log.messages.set(
         id,
-        events.filter((event) => event.kind !== "D"),
+        events.filter((event) => event.kind !== "D" && event.kind !== "K"),
       );
       return;
     }
