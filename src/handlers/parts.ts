@@ -11,6 +11,7 @@ import type { ConsumerFilters } from "../broker/consumerFilters.ts";
 import type { Counters } from "../broker/counters.ts";
 import type { Groups } from "../broker/groups.ts";
 import type { Offsets } from "../broker/offsets.ts";
+import type { Pops } from "../broker/pop/pops.ts";
 import type { QueueLocks } from "../broker/queueLocks.ts";
 import type { Registration } from "../broker/registration.ts";
 import type { Schedule } from "../broker/schedule.ts";
@@ -54,6 +55,7 @@ export interface BrokerParts {
   readonly locks: QueueLocks;
   readonly schedule: Schedule;
   readonly timers: Timers;
+  readonly pops: Pick<Pops, "topicDeleted">;
   readonly registration: Registration;
   readonly stats: BrokerStats;
   /** Memory of the machine: what lies further behind the end of the log cannot all be cached. */

@@ -32,7 +32,7 @@ async function restart(how: "clean" | "kill", options: Record<string, string> = 
   await start(options, disk, now);
 }
 
-beforeEach(() => start());
+beforeEach(() => start(), 60_000);
 afterEach(() => broker.close());
 
 /** Sends `count` messages, each in a turn of its own. */
@@ -168,6 +168,23 @@ describe("pop and acknowledge", () => {
     await broker.clock.advance(30_000);
     expect((await pop()).code).toBe(210);
     expect(broker.store.maxOffset(popRetryTopic(TOPIC, GROUP, false), 0)).toBe(2);
+  });
+
+  it("takes nothing of a deleted topic for messages of a new one with its name", async () => {
+    await put(5);
+    const old = popped(await pop({ invisibleTime: 10_000 }));
+    expect((await client.ask("DELETE_TOPIC_IN_BROKER", { topic: TOPIC })).code).toBe(0);
+    expect(broker.pops.inFlight.count).toBe(0);
+    await restart("kill");
+    await broker.clock.advance(1);
+    await put(8);
+    const first = popped(await pop({ invisibleTime: 60_000 }));
+    expect(first.map((message) => message.queueOffset)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    await broker.clock.advance(20_000);
+    expect((await pop()).code).toBe(210);
+    expect((await ack(old[0])).code).toBe(0);
+    await broker.clock.advance(41_000);
+    expect(popped(await pop())).toHaveLength(8);
   });
 
   it("notes the acknowledgements of one turn and one pop in one record", async () => {

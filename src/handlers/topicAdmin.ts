@@ -29,7 +29,7 @@ import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
 type Parts = Pick<
   BrokerParts,
-  "config" | "topics" | "offsets" | "clients" | "registration" | "stats" | "store" | "log" | "timers"
+  "config" | "topics" | "offsets" | "clients" | "registration" | "stats" | "store" | "log" | "timers" | "pops"
 >;
 
 const FILTER_TYPES: readonly string[] = ["SINGLE_TAG", "MULTI_TAG"];
@@ -137,10 +137,12 @@ async function remove(parts: Parts, { header }: Call<DeleteTopicRequestHeader>):
     offsets.deleteTopic(name);
     store.deleteTopic(name);
     parts.timers.forget(name);
+    parts.pops.topicDeleted(name);
     if (config.autoDeleteUnusedStats) parts.stats.topicDeleted(name);
     parts.log.info({ topic: name }, "topic deleted");
   }
   await topics.saved();
+  await offsets.persist();
   return ok();
 }
 

@@ -106,6 +106,7 @@ export function fakeBroker(options: Record<string, string> = {}): FakeBroker {
     locks: new QueueLocks(clock, log),
     schedule,
     timers: new NoTimers(config, () => clock.now()),
+    pops: { topicDeleted() {} },
     registration,
     stats,
     memoryBytes: 1_000,

@@ -122,6 +122,20 @@ export class Pops implements OffsetJournal {
     if (this.#started) await this.beforePersist();
   }
 
+  /**
+   * A topic was deleted with its queues. What was popped of it must not be looked for in a new topic of its name; the
+   * offsets must be saved after it, so that no start believes what the journal says of the old one.
+   */
+  topicDeleted(topic: string): void {
+    for (const group of this.groups.of(topic)) {
+      for (const queue of group.queues) {
+        queue.generation++;
+        if (this.orders.clear(queue)) this.inFlight.orderChanged(queue);
+        for (const checkpoint of [...queue.all()]) this.inFlight.abandon(checkpoint);
+      }
+    }
+  }
+
   // ---- OffsetJournal ----
 
   /** The next start passes over what is settled: order states in that part must be in their file by then. */

@@ -226,6 +226,11 @@ export class PopGroups {
     return found;
   }
 
+  /** Everybody who pops a topic. */
+  of(topic: string): PopGroup[] {
+    return [...(this.#byTopic.get(topic)?.values() ?? [])];
+  }
+
   delete(group: PopGroup): void {
     const groups = this.#byTopic.get(group.topic);
     groups?.delete(group.group);
