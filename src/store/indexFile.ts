@@ -44,15 +44,20 @@ export class IndexWalk {
   buf: Buffer;
   first = 0;
   count = 0;
-  readonly own: Buffer;
+  #own: Buffer = Buffer.allocUnsafe(ENTRY_BYTES);
 
   constructor(keyHash: number, begin: number, end: number, max: number) {
     this.keyHash = keyHash;
     this.begin = begin;
     this.end = end;
     this.max = max;
-    this.own = Buffer.allocUnsafe(WALK_ENTRIES * ENTRY_BYTES);
-    this.buf = this.own;
+    this.buf = this.#own;
+  }
+
+  /** A buffer for this many entries: most walks look at one or two, a dense chain at many thousand. */
+  room(entries: number): Buffer {
+    if (this.#own.length < entries * ENTRY_BYTES) this.#own = Buffer.allocUnsafe(WALK_ENTRIES * ENTRY_BYTES);
+    return this.#own;
   }
 
   show(buf: Buffer, first: number, count: number): void {
@@ -319,8 +324,9 @@ export class IndexFile {
       const near = walk.last - number < WALK_ENTRIES;
       const first = near ? Math.max(1, number - WALK_ENTRIES + 1) : number;
       const bytes = (number - first + 1) * ENTRY_BYTES;
-      this.#file.read(walk.own, 0, bytes, this.#entryAt(first));
-      walk.show(walk.own, first, number - first + 1);
+      const own = walk.room(number - first + 1);
+      this.#file.read(own, 0, bytes, this.#entryAt(first));
+      walk.show(own, first, number - first + 1);
     }
     walk.last = number;
     return (number - walk.first) * ENTRY_BYTES;
