@@ -186,7 +186,8 @@ function finish() {
       else report.set(name, client.id, kind, cellOf(tries.get(key), whyAgain.get(key)));
     }
   }
-  const { passed, failed, flaky } = report.counts();
+  report.settle();
+  const { passed, failed, flaky, unproven } = report.counts();
   console.log(`\n${report.text()}\n`);
   for (const line of report.failures()) console.log(line);
   const differences = report.differenceLines();
@@ -194,24 +195,27 @@ function finish() {
   for (const { suite, reason } of report.skipped) console.log(`\n!!! SKIPPED ${suite}: ${reason}`);
   const summary = { ...report.json(), seconds: (Date.now() - started) / 1000, differences: report.differences() };
   writeFileSync(join(WORK, "report.json"), `${JSON.stringify(summary, null, 2)}\n`);
-  if (options["write-readme"]) writeReadme(passed, failed);
+  if (options["write-readme"])
+    writeReadme(`${passed} passed, ${failed} failed, ${flaky} of the passed flaky, ${unproven} unproven.`);
   if (options.keep) console.log(`servers' files kept in ${tempDir}`);
   else rmSync(tempDir, { recursive: true, force: true });
   console.log(`\n${summary.seconds.toFixed(0)} s`);
-  console.log(`compat: ${passed} passed, ${failed} failed, ${flaky} flaky, ${report.skipped.length} suites skipped`);
+  console.log(
+    `compat: ${passed} passed, ${failed} failed, ${flaky} flaky, ${unproven} unproven, ${report.skipped.length} suites skipped`,
+  );
   const skippedInCi = process.env.CI === "true" && report.skipped.length > 0;
   process.exit(failed > 0 || skippedInCi || passed === 0 ? 1 : 0);
 }
 
 /** Replaces what stands between the two markers in README.md. */
-function writeReadme(passed, failed) {
+function writeReadme(counts) {
   const file = new URL("README.md", import.meta.url);
   const text = readFileSync(file, "utf8");
   const [begin, end] = ["<!-- table begins -->", "<!-- table ends -->"];
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
   if (from < 0 || to < from) throw new Error("README.md lost its table markers");
   const findings = report.findings().map((line) => `- ${line}`);
-  const lines = [begin, report.markdown(), "", `${passed} passed, ${failed} failed.`, ""];
+  const lines = [begin, report.markdown(), "", counts, ""];
   lines.push("Findings of that run, most serious first:", "", ...(findings.length > 0 ? findings : ["- none"]), "");
   const table = lines.join("\n");
   writeFileSync(file, text.slice(0, from) + table + text.slice(to));

@@ -2,9 +2,9 @@
 
 import { judge } from "./findings.mjs";
 import { SCENARIOS } from "./scenarios.mjs";
-import { reasonFor } from "./verdict.mjs";
+import { isUnproven, reasonFor } from "./verdict.mjs";
 
-const MARK = { passed: "ok", flaky: "ok (2nd)", failed: "FAIL", skipped: "skip" };
+const MARK = { passed: "ok", flaky: "ok (2nd)", failed: "FAIL", unproven: "unproven", skipped: "skip" };
 
 /** Results by `${scenario}|${client}|${server}`; see verdict.mjs for what a cell is. */
 export class Report {
@@ -19,6 +19,19 @@ export class Report {
 
   set(scenario, client, server, result) {
     this.#cells.set(`${scenario}|${client}|${server}`, result);
+  }
+
+  /** Marks what the oracle failed by wavering; call when all cells are set. */
+  settle() {
+    for (const [key, cell] of this.#cells) {
+      const [scenario, client, server] = key.split("|");
+      if (server !== "apache") continue;
+      const others = this.clients
+        .filter((other) => other !== client)
+        .map((other) => this.get(scenario, other, "apache"))
+        .filter((other) => other !== undefined);
+      if (isUnproven(cell, others)) cell.state = "unproven";
+    }
   }
 
   /** A scenario that ran many times: failed when one run did. */
@@ -64,9 +77,10 @@ export class Report {
   }
 
   counts() {
-    const counts = { passed: 0, failed: this.#problems.length, flaky: 0 };
+    const counts = { passed: 0, failed: this.#problems.length, flaky: 0, unproven: 0 };
     for (const { state } of this.#cells.values()) {
-      if (state === "failed") counts.failed++;
+      if (state === "unproven") counts.unproven++;
+      else if (state === "failed") counts.failed++;
       else counts.passed++;
       if (state === "flaky") counts.flaky++;
     }
@@ -119,6 +133,10 @@ export class Report {
         const again = why === undefined ? "" : ` (twice; first: ${tries[0].detail})`;
         lines.push(`FAILED ${name}: ${detail}${again}`);
       }
+      if (state === "unproven")
+        lines.push(
+          `UNPROVEN ${name}: the oracle failed it twice (${tries[0].detail}; ${detail}), though it passes with another client`,
+        );
       if (state === "flaky")
         lines.push(`FLAKY ${name}: ${tries[0].detail}; passed the second time, tried because ${why}`);
     }
@@ -136,7 +154,13 @@ export class Report {
       for (const client of this.clients) {
         const [apache, skylark] = ["apache", "skylark"].map((server) => this.get(scenario, client, server));
         // A scenario that failed stopped before its last facts.
-        if (!apache || !skylark || apache.state === "failed" || skylark.state === "failed") continue;
+        if (
+          !apache ||
+          !skylark ||
+          (apache.state !== "passed" && apache.state !== "flaky") ||
+          skylark.state === "failed"
+        )
+          continue;
         for (const fact of new Set([...Object.keys(apache.facts), ...Object.keys(skylark.facts)])) {
           const pair = { apache: apache.facts[fact], skylark: skylark.facts[fact] };
           if (pair.apache === pair.skylark || shownInAnyTry(apache, fact, pair.skylark)) continue;
@@ -177,6 +201,8 @@ export class Report {
       const [scenario, client, server, { detail }] = cell;
       lines.push(`**Failed against ${server}**: ${scenario} (${client}): ${detail}`);
     }
+    for (const [scenario, client, , { detail }] of named("unproven"))
+      lines.push(`**Unproven, the oracle failed it twice**: ${scenario} (${client}): ${detail}`);
     const differences = this.differences();
     const line = ({ scenario, fact, clients, apache, skylark, why }) =>
       `${scenario}, ${fact} (${clients.join(", ")}): ${why}. Apache \`${code(apache)}\`, Skylark \`${code(skylark)}\``;

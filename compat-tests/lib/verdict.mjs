@@ -3,6 +3,9 @@
 // A failure against Apache shows that the scenario wavers against Apache, the oracle: it is run once more and reported as flaky when it then
 // passes. A failure against Skylark gets that second try only where the scenario is known to waver against Apache: it has a `wavers` reason, or
 // it failed against Apache with the same client in the same run. Every other failure against Skylark stands.
+//
+// What failed against Apache twice although it passed there with another client says nothing about Skylark: such a cell is *unproven*. It
+// is neither passed nor failed, and said so loudly. What passes against Apache with no client is a failure of the scenario.
 
 /**
  * What a row says for a client in its `wavers` or `without`.
@@ -35,4 +38,12 @@ export function cellOf(tries, why) {
   const last = tries.at(-1);
   const state = !last.ok ? "failed" : tries.length > 1 ? "flaky" : "passed";
   return { state, ms: last.ms, detail: last.detail, facts: last.facts, ...(tries.length > 1 ? { why, tries } : {}) };
+}
+
+/**
+ * @param {{ state: string }} cell of a scenario and a client against Apache.
+ * @param {{ state: string }[]} others the cells of the same scenario against Apache with the other clients.
+ */
+export function isUnproven(cell, others) {
+  return cell.state === "failed" && others.some(({ state }) => state === "passed" || state === "flaky");
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cellOf, reasonFor, secondTry } from "./verdict.mjs";
+import { cellOf, isUnproven, reasonFor, secondTry } from "./verdict.mjs";
 
 const good = { ok: true, detail: "", ms: 5, facts: { code: "0" } };
 const bad = { ok: false, detail: "wanted 1, got 2", ms: 7, facts: { code: "1" } };
@@ -42,5 +42,17 @@ describe("cells", () => {
 
   it("has no try but the first when that one stands", () => {
     expect(cellOf([bad])).not.toHaveProperty("tries");
+  });
+});
+
+describe("what the oracle itself failed", () => {
+  const [passed, flaky, failed] = ["passed", "flaky", "failed"].map((state) => ({ state }));
+
+  it("is unproven when it passed with another client, and a failure when it passed with none", () => {
+    expect(isUnproven(failed, [failed, flaky])).toBe(true);
+    expect(isUnproven(failed, [passed])).toBe(true);
+    expect(isUnproven(failed, [failed])).toBe(false);
+    expect(isUnproven(failed, [])).toBe(false);
+    expect(isUnproven(flaky, [passed])).toBe(false);
   });
 });

@@ -193,9 +193,8 @@ final class TransactionScenarios {
             sent.put(body, send(producer, topic, body));
         }
         Ctx.await(45_000, "all checks", () -> listener.asked.size() >= 7);
-        Thread.sleep(5_000);
+        Ctx.awaitExactly(inbox, 2, Ctx.DELIVERY_MS);
         Check.eq(Set.of(bodies.get(0), bodies.get(2)), inbox.distinctBodies(), "messages");
-        Check.eq(2, inbox.size(), "messages received");
         int[] times = {1, 1, 2, 3};
         for (int i = 0; i < times.length; i++) {
             Check.eq(times[i], listener.times(bodies.get(i)), "checks of " + bodies.get(i));
