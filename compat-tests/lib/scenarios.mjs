@@ -138,7 +138,14 @@ export const SCENARIOS = {
   "consume-directly-slow": { about: "the broker waits 10 s for such a consumption", setup: "standard" },
   "consumer-status": { about: "offsets as the clients tell them", setup: "standard" },
   "consume-stats": { about: "progress, lag, time spans, corrections, who consumes", setup: "standard" },
-  "admin-calls": { about: "the admin tools of 5.5.0 ask and reset this client", setup: "standard", slow: true },
+  "admin-calls": {
+    about: "the admin tools of 5.5.0 ask and reset this client",
+    setup: "standard",
+    slow: true,
+    wavers: {
+      "go-": "the client refuses to tell its state while one of its own rates is 0/0 (json: unsupported value: NaN)",
+    },
+  },
   "reset-by-time": { about: "reset to a moment and to the end, online", setup: "standard", slow: true },
   "reset-offline": { about: "reset of one queue while the group is away", setup: "standard" },
   "reset-old": { about: "reset the old way, by the tools themselves", setup: "standard" },

@@ -49,6 +49,14 @@ describe("a group's property filter", () => {
     expect(filters.get("T", "H")).toBeUndefined();
   });
 
+  it("of a Go client, whose versions are nanoseconds, survives a restart with the same version", async () => {
+    const version = 1795283878071213800;
+    filters.subscribed("G", [sql("a > 1", version)]);
+    await filters.persist();
+    filters = open();
+    expect(filters.get("T", "G")).toMatchObject({ expression: "a > 1", clientVersion: version });
+  });
+
   it("is gone when its successor is wrong: the client must hear of it", () => {
     filters.subscribed("G", [sql("a > 1", 5)]);
     filters.subscribed("G", [sql("a >", 6)]);

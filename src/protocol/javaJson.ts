@@ -27,6 +27,14 @@ export function javaDouble(value: number): JavaDouble {
   return new JavaDouble(value);
 }
 
+/**
+ * A long that came as an integer beyond 2^53 and was rounded once (Go's subVersion counts nanoseconds), for
+ * {@link writeJavaJson}: written with all its digits, so that reading it gives the same number again.
+ */
+export function javaStamp(value: number): number | bigint {
+  return Number.isSafeInteger(value) ? value : BigInt(value);
+}
+
 /** Text that is not JSON as Java reads it; the message names the reason and the 0-based position. */
 export class JavaJsonError extends Error {
   readonly position: number;
@@ -73,6 +81,8 @@ function writeValue(value: unknown, options: WriteOptions, depth: number): strin
       return quote(value);
     case "number":
       return integer(value);
+    case "bigint":
+      return value.toString();
     case "boolean":
       return value ? "true" : "false";
     case "undefined":

@@ -61,6 +61,11 @@ export class BlockCache {
     return block.buf;
   }
 
+  /** Valid bytes of the block that {@link peek} gave last; behind them its buffer holds anything. */
+  get validBytes(): number {
+    return this.#last?.validBytes ?? 0;
+  }
+
   /** Reads block `index` so that `validEnd` bytes of the source's range are usable. Joins a read under way. */
   load(source: string, index: number, from: BlockSource, validEnd: number): Promise<void> {
     const key = `${source}#${index}`;

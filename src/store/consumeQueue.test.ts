@@ -52,6 +52,24 @@ describe("a ConsumeQueue", () => {
     );
   });
 
+  it("gives a reader none of a block's bytes that were written after the block was read", async () => {
+    const queue = queues(new SimDisk()).getOrCreate("t", 0);
+    const giveBack = () => {
+      queue.persist();
+      for (let i = 0; i < 31; i++) queue.rest();
+    };
+    push(queue, 3);
+    giveBack();
+    await queue.load1(0);
+    expect([queue.unitBuffer(0) !== undefined, queue.unitsInBuffer(0)]).toEqual([true, 3]);
+    push(queue, 2);
+    giveBack();
+    expect([queue.unitBuffer(0) !== undefined, queue.unitsInBuffer(0)]).toEqual([true, 3]);
+    expect(queue.unitBuffer(3)).toBeUndefined();
+    await queue.load1(3);
+    expect([queue.unitBuffer(0) !== undefined, queue.unitsInBuffer(0)]).toEqual([true, 5]);
+  });
+
   it("believes no unit at or behind the trusted end of the log, and zeroes those", async () => {
     const disk = new SimDisk();
     const queue = queues(disk).getOrCreate("t", 0);

@@ -286,11 +286,14 @@ export class ConsumeQueue {
     return this.#blocks.peek(this.#source, index, foundAt + UNIT_BYTES);
   }
 
-  /** Units from `queueOffset` to the end of the buffer that {@link unitBuffer} gave for it. */
+  /**
+   * Units from `queueOffset` to the end of the buffer that {@link unitBuffer} has just given for it. A block that was read
+   * before its last units were written holds only those of before.
+   */
   unitsInBuffer(queueOffset: number): number {
     if (queueOffset >= this.#base && this.#units !== undefined) return this.max - queueOffset;
     const perBlock = this.#blocks.blockBytes / UNIT_BYTES;
-    const left = perBlock - (queueOffset % perBlock);
+    const left = Math.floor(this.#blocks.validBytes / UNIT_BYTES) - (queueOffset % perBlock);
     const inFiles = (this.#units === undefined ? this.max : this.#base) - queueOffset;
     return Math.min(left, inFiles);
   }

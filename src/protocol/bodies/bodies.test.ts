@@ -77,6 +77,13 @@ describe("every body comes back byte for byte as Apache wrote it", () => {
     expect(roundTrip(APACHE_BODIES[name])).toBe(APACHE_BODIES[name]);
   });
 
+  it("a Go client's subscription, whose version is nanoseconds, is told to operators with all its digits", () => {
+    const version = "1795283878071213824";
+    const text = APACHE_BODIES.consumerConnection.replace(/"subVersion":\d+/g, `"subVersion":${version}`);
+    expect(text).toContain(version);
+    expect(encodeConsumerConnection(decodeConsumerConnection(text))).toBe(text);
+  });
+
   it("TopicConfigSerializeWrapper of a 4.x broker reads as the wrapper without mappings", () => {
     const wrapper = decodeTopicConfigWrapper(APACHE_BODIES.wrapper0);
     expect(wrapper.topicConfigTable.get("T")?.attributes.get("message.type")).toBe("NORMAL");

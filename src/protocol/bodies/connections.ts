@@ -3,7 +3,7 @@ import type { Buffer } from "node:buffer";
 import { writeJavaJson } from "../javaJson.ts";
 import { CONSUME_FROM_WHERE, CONSUME_TYPE, MESSAGE_MODEL, readEnum } from "./enums.ts";
 import { asBean, type Bean, readBean, textKey } from "./reader.ts";
-import { readSubscriptionData, type SubscriptionData } from "./subscriptionData.ts";
+import { readSubscriptionData, type SubscriptionData, subscriptionBean } from "./subscriptionData.ts";
 
 export interface Connection {
   clientAddr: string;
@@ -23,7 +23,8 @@ export interface ConsumerConnection {
 }
 
 export function encodeConsumerConnection(connection: ConsumerConnection): string {
-  return writeJavaJson(connection);
+  const table = [...connection.subscriptionTable].map(([topic, data]) => [topic, subscriptionBean(data)] as const);
+  return writeJavaJson({ ...connection, subscriptionTable: new Map(table) });
 }
 
 export function decodeConsumerConnection(body: Buffer | string): ConsumerConnection {

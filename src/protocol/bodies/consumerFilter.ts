@@ -1,5 +1,5 @@
 /** config/consumerFilter.json: ConsumerFilterManager with its FilterDataMapByTopic and ConsumerFilterData. */
-import { writeJavaJson } from "../javaJson.ts";
+import { javaStamp, writeJavaJson } from "../javaJson.ts";
 import { asBean, type Bean, readBean, textKey, toInteger } from "./reader.ts";
 
 export interface ConsumerFilterData {
@@ -34,7 +34,7 @@ function bean(data: ConsumerFilterData): unknown {
   return {
     bloomFilterData: data.bloomFilterData,
     bornTime: data.bornTime,
-    clientVersion: data.clientVersion,
+    clientVersion: javaStamp(data.clientVersion),
     consumerGroup: data.consumerGroup,
     dead: data.deadTime >= data.bornTime,
     deadTime: data.deadTime,

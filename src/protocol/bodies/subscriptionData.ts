@@ -1,6 +1,6 @@
 /** SubscriptionData: which messages of a topic a consumer group wants. */
 import type { Buffer } from "node:buffer";
-import { writeJavaJson } from "../javaJson.ts";
+import { javaStamp, writeJavaJson } from "../javaJson.ts";
 import { type Bean, readBean, toInteger, toText } from "./reader.ts";
 
 export interface SubscriptionData {
@@ -20,7 +20,12 @@ export interface SubscriptionData {
 export const SUB_ALL = "*";
 
 export function encodeSubscriptionData(data: SubscriptionData): string {
-  return writeJavaJson(data);
+  return writeJavaJson(subscriptionBean(data));
+}
+
+/** As it stands in other bodies. */
+export function subscriptionBean(data: SubscriptionData): unknown {
+  return { ...data, subVersion: javaStamp(data.subVersion) };
 }
 
 export function decodeSubscriptionData(body: Buffer | string): SubscriptionData {
