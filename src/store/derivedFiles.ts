@@ -399,10 +399,14 @@ export class DerivedFiles {
       if (log.synced() < to) return false;
       await this.#sync();
       if (topicsDeleted !== this.#topicsDeleted) return false;
+      // After a crash Apache throws away index files that end behind indexTimestamp, but dispatches again only what came
+      // after the two others: with later ones it would lose the keys between.
+      const indexTimestamp = this.index?.completeTimestamp ?? 0;
+      const dispatchedTimestamp = this.index === undefined ? timestamp : Math.min(timestamp, indexTimestamp);
       await this.checkpointFile.write({
-        logTimestamp: timestamp,
-        queueTimestamp: timestamp,
-        indexTimestamp: this.index?.completeTimestamp ?? 0,
+        logTimestamp: dispatchedTimestamp,
+        queueTimestamp: dispatchedTimestamp,
+        indexTimestamp,
         masterFlushedOffset: 0,
         confirmOffset: to,
         ours,
