@@ -120,7 +120,7 @@ describe("a store that Apache 5.5.0 wrote", () => {
     theirs.write(hex, "hex");
     const disk = new SimDisk();
     disk.plant("/checkpoint", theirs);
-    expect(new Checkpoint(disk, "/checkpoint").read()).toEqual({ ...values, ours: undefined });
+    expect(new Checkpoint(disk, "/checkpoint").read()).toEqual({ ...values, logicsOffset: 0, ours: undefined });
   });
 
   it("has a checkpoint layout that ours keeps where Apache reads", async () => {
@@ -134,11 +134,11 @@ describe("a store that Apache 5.5.0 wrote", () => {
       indexEntries: 4,
       syncedLogOffset: 6,
     };
-    await new Checkpoint(disk, "/checkpoint").write({ ...values, ours });
+    await new Checkpoint(disk, "/checkpoint").write({ ...values, logicsOffset: 7, ours });
     const written = disk.bytes("/checkpoint");
     expect(written.length).toBe(bytes);
     expect(written.subarray(0, 40).toString("hex")).toBe(hex.padEnd(80, "0").slice(0, 80));
-    expect(new Checkpoint(disk, "/checkpoint").read()).toEqual({ ...values, ours });
+    expect(new Checkpoint(disk, "/checkpoint").read()).toEqual({ ...values, logicsOffset: 7, ours });
     for (let at = 2048; at < 2108; at++) {
       disk.damage("/checkpoint", at, Buffer.from([written[at] ^ 0x40]));
       expect(new Checkpoint(disk, "/checkpoint").read()).toBeUndefined();

@@ -28,6 +28,8 @@ export interface CheckpointState {
   indexTimestamp: number;
   masterFlushedOffset: number;
   confirmOffset: number;
+  /** logicsPhysicalOffset: Apache 5.5.0 dispatches again from the log file with this offset on; 0: it goes by time. */
+  logicsOffset: number;
   /** Undefined when only Apache wrote the file. */
   ours: DerivedState | undefined;
 }
@@ -68,6 +70,7 @@ export class Checkpoint {
       indexTimestamp: readInt64OrMinus1(buf, 16),
       masterFlushedOffset: readInt64OrMinus1(buf, 24),
       confirmOffset: readInt64OrMinus1(buf, 32),
+      logicsOffset: readInt64OrMinus1(buf, 40),
       ours: undefined,
     };
     if (buf.subarray(OURS_AT, CRC_AT + 4).every((byte) => byte === 0)) return state;
@@ -98,6 +101,7 @@ export class Checkpoint {
         indexTimestamp: 0,
         masterFlushedOffset: 0,
         confirmOffset: firstLogOffset,
+        logicsOffset: firstLogOffset,
         ours: {
           dispatchedLogOffset: firstLogOffset,
           firstLogOffset,
@@ -124,7 +128,7 @@ export class Checkpoint {
     writeInt64(buf, state.indexTimestamp, 16);
     writeInt64(buf, state.masterFlushedOffset, 24);
     writeInt64(buf, state.confirmOffset, 32);
-    writeInt64(buf, ours.dispatchedLogOffset, 40);
+    writeInt64(buf, state.logicsOffset, 40);
     buf.write(MARK, OURS_AT, "latin1");
     writeInt64(buf, ours.dispatchedLogOffset, OURS_AT + 8);
     writeInt64(buf, ours.firstLogOffset, OURS_AT + 16);

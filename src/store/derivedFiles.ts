@@ -399,14 +399,15 @@ export class DerivedFiles {
       if (log.synced() < to) return false;
       await this.#sync();
       if (topicsDeleted !== this.#topicsDeleted) return false;
-      // After a crash Apache throws away index files that end behind indexTimestamp, but dispatches again only what came
-      // after the two others: with later ones it would lose the keys between.
-      const indexTimestamp = this.index?.completeTimestamp ?? 0;
-      const dispatchedTimestamp = this.index === undefined ? timestamp : Math.min(timestamp, indexTimestamp);
+      // After a crash Apache throws away index files that are not complete, but dispatches again only what came after its
+      // three other marks: if they lay behind the index's, it would lose the keys between.
+      const complete = this.index?.completeTo ?? { timestamp, logOffset: to };
+      const dispatched = Math.min(timestamp, complete.timestamp);
       await this.checkpointFile.write({
-        logTimestamp: dispatchedTimestamp,
-        queueTimestamp: dispatchedTimestamp,
-        indexTimestamp,
+        logTimestamp: dispatched,
+        queueTimestamp: dispatched,
+        indexTimestamp: this.index === undefined ? 0 : complete.timestamp,
+        logicsOffset: Math.min(to, complete.logOffset),
         masterFlushedOffset: 0,
         confirmOffset: to,
         ours,

@@ -129,10 +129,10 @@ export class IndexService {
     return this.#files.length === 0 ? 0 : this.#files[this.#files.length - 1].endTimestamp;
   }
 
-  /** Store time of the last message in files that are complete; what Apache may rely on after a crash. */
-  get completeTimestamp(): number {
-    const full = this.#files.filter((file) => file.full);
-    return full.length === 0 ? 0 : full[full.length - 1].endTimestamp;
+  /** The last message in files that are complete, which is what Apache may rely on after a crash; zeros without one. */
+  get completeTo(): { timestamp: number; logOffset: number } {
+    const last = this.#files.filter((file) => file.full).at(-1);
+    return { timestamp: last?.endTimestamp ?? 0, logOffset: last?.endLogOffset ?? 0 };
   }
 
   /** Notes the keys of a message that is being appended. `prefixHash` is the Java hash of `topic#`. */
