@@ -257,14 +257,17 @@ export class ReplyScanner {
     // {"code":0,
     if (buffer[headerAt + 2] === 99 && buffer[headerAt + 8] === 48 && buffer[headerAt + 9] === 44) {
       this.code = 0;
-      if (this.#readOpaque(buffer, end - this.#fromEnd) || this.#readOpaque(buffer, headerAt + this.#fromStart)) {
-        return;
-      }
+      const known =
+        this.#readOpaque(buffer, end - this.#fromEnd, headerAt, end) ||
+        this.#readOpaque(buffer, headerAt + this.#fromStart, headerAt, end);
+      if (known) return;
     }
     this.#learn(buffer, start, headerAt, end);
   }
 
-  #readOpaque(buffer, at) {
+  /** Only within this header: where replies differ in length, the place of the last one's may lie in a neighbour's. */
+  #readOpaque(buffer, at, headerAt, end) {
+    if (at < headerAt || at + 9 > end) return false;
     // ...ue":
     if (buffer[at - 1] !== 58 || buffer[at - 2] !== 34 || buffer[at - 3] !== 101 || buffer[at - 4] !== 117)
       return false;

@@ -1,4 +1,6 @@
+import { Buffer } from "node:buffer";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { LOG_TAIL_CHUNKS } from "../base/limits.ts";
 import { newTopicConfig } from "../protocol/bodies/topicConfig.ts";
 import { formatExtraInfo, popRetryTopic } from "../protocol/extraInfo.ts";
 import type { RequestCode } from "../protocol/generated/requestCodes.ts";
@@ -168,6 +170,25 @@ describe("pop and acknowledge", () => {
     await broker.clock.advance(30_000);
     expect((await pop()).code).toBe(210);
     expect(broker.store.maxOffset(popRetryTopic(TOPIC, GROUP, false), 0)).toBe(2);
+  });
+
+  it("gives what was in memory when it was found, though the pop's own record begins a new piece of memory", async () => {
+    const fileBytes = Number(SETTINGS.mappedFileSizeCommitLog);
+    const send = async (bytes: number) => {
+      const sent = broker.store.put({ topic: TOPIC, queueId: 0, body: Buffer.alloc(bytes, 7), properties: new Map() });
+      await broker.clock.settle();
+      return sent;
+    };
+    const overhead = (await send(1000)).bytes - 1000;
+    while (broker.store.maxLogOffset() < (LOG_TAIL_CHUNKS - 1) * fileBytes) await send(50_000);
+    // Filled up to a few bytes before the end of the newest file, with the first message in the oldest piece of memory.
+    const left = () => LOG_TAIL_CHUNKS * fileBytes - broker.store.maxLogOffset();
+    while (left() > 200_000) await send(50_000);
+    await send(left() - overhead - 64);
+    const reply = await pop({ maxMsgNums: 2 });
+    expect(reply.code).toBe(0);
+    expect(recordsOf(reply.body).map((record) => record.queueOffset)).toEqual([0, 1]);
+    expect(broker.store.maxLogOffset()).toBeGreaterThan(LOG_TAIL_CHUNKS * fileBytes);
   });
 
   it("takes nothing of a deleted topic for messages of a new one with its name", async () => {

@@ -113,16 +113,11 @@ export class PopService {
       target.refused({ ...checked, header: NO_POP });
       return true;
     }
-    const { popper } = this.#parts.pops;
-    const { result } = popper;
-    const load = popper.pop(ask, checked.topic, checked.group, checked.filter);
-    if (result.count > 0) {
-      this.#parts.counters.found++;
-      this.#parts.counters.transferred += result.count;
-      this.#parts.stats.popped(ask.group, ask.topic, result.count, result.bytes, result.partCount);
-      target.found(result, ask);
-      return true;
-    }
+    const { pops, store } = this.#parts;
+    const { result } = pops.popper;
+    // The pop's own checkpoints are appended between finding its messages and copying them.
+    const load = store.keepSelected(() => this.#take(ask, checked, target));
+    if (result.count > 0) return true;
     this.#parts.counters.missed++;
     if (load !== undefined && rounds > 0) {
       this.#later(keep(ask), target, maySuspend, rounds - 1, load);
@@ -138,6 +133,20 @@ export class PopService {
     const code = outcome === "full" ? ResponseCode.POLLING_FULL : ResponseCode.POLLING_TIMEOUT;
     target.nothing(code, "NO_MESSAGE_IN_QUEUE", result);
     return true;
+  }
+
+  /** Pops, and gives what was found. Returns what to wait for when nothing was, if there is such a thing. */
+  #take(ask: PopAsk, checked: Checked, target: PopTarget): (() => Promise<void>) | undefined {
+    const { pops, counters, stats } = this.#parts;
+    const { result } = pops.popper;
+    const load = pops.popper.pop(ask, checked.topic, checked.group, checked.filter);
+    if (result.count > 0) {
+      counters.found++;
+      counters.transferred += result.count;
+      stats.popped(ask.group, ask.topic, result.count, result.bytes, result.partCount);
+      target.found(result, ask);
+    }
+    return load;
   }
 
   #later(ask: PopAsk, target: PopTarget, maySuspend: boolean, rounds: number, load: () => Promise<void>): void {

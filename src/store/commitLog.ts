@@ -140,6 +140,11 @@ export class CommitLog {
     await this.#names.sync();
   }
 
+  /** Runs `work`, within which what is {@link resident} stays so, whatever is appended. */
+  keepResident<T>(work: () => T): T {
+    return this.#tail.keep(work);
+  }
+
   /** Whether `[offset, offset + bytes)` can be copied without waiting. */
   resident(offset: number, bytes: number): boolean {
     if (this.#tail.find(offset, bytes)) return true;

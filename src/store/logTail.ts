@@ -19,6 +19,8 @@ export class LogTail {
   readonly chunkBytes: number;
   readonly #ring: Chunk[] = [];
   readonly #max: number;
+  /** While set, no chunk is taken from readers: what was found in one stays there although more is appended meanwhile. */
+  #kept = false;
   current: Chunk;
 
   constructor(chunkBytes: number, chunks: number, base: number) {
@@ -28,10 +30,24 @@ export class LogTail {
     this.#ring.push(this.current);
   }
 
+  /**
+   * Runs `work`, during which every chunk stays. For whoever finds records, appends on their account, and copies them then.
+   */
+  keep<T>(work: () => T): T {
+    if (this.#kept) return work();
+    this.#kept = true;
+    try {
+      return work();
+    } finally {
+      this.#kept = false;
+      while (this.#ring.length > this.#max) this.#ring.shift();
+    }
+  }
+
   /** Starts a new chunk at `base`; the oldest one is reused. The current one must be written out before. */
   roll(base: number): void {
     const chunk =
-      this.#ring.length < this.#max
+      this.#ring.length < this.#max || this.#kept
         ? { buf: Buffer.allocUnsafeSlow(this.chunkBytes), base, used: 0 }
         : (this.#ring.shift() as Chunk);
     chunk.base = base;

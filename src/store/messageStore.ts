@@ -376,6 +376,11 @@ export class MessageStore implements Store {
     else await this.#queues.get(topic, queueId)?.load1(selection.missingUnit);
   }
 
+  /** Runs `work`, within which what was selected can be copied, whatever is appended in between. */
+  keepSelected<T>(work: () => T): T {
+    return this.#log.keepResident(work);
+  }
+
   /** Copies a selected record; false when it was pushed out of memory since. */
   copy(logOffset: number, bytes: number, to: Buffer, at: number): boolean {
     return this.#log.copy(logOffset, bytes, to, at);
