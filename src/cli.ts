@@ -20,6 +20,7 @@ import {
 } from "./config/index.ts";
 import { startBrokerServer } from "./server/brokerServer.ts";
 import { startClusterServers } from "./server/cluster.ts";
+import { tuneCollector } from "./server/collector.ts";
 import { isWildcard, thisMachine } from "./server/machine.ts";
 import { startNamesrvServer } from "./server/namesrvServer.ts";
 import { systemRuntime } from "./server/runtime.ts";
@@ -48,6 +49,7 @@ interface Closable {
 }
 
 export async function main(program: "skylark" | "mqnamesrv" | "mqbroker", args: string[]): Promise<void> {
+  tuneCollector();
   const command = program === "skylark" ? skylark() : program === "mqnamesrv" ? mqnamesrv() : mqbroker();
   try {
     // Apache's option has a name of two letters behind one dash.

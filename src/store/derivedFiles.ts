@@ -44,8 +44,8 @@ export interface LogState {
   lastTimestamp(): number;
   /** Everything below is durable. */
   synced(): number;
-  /** Makes all that is written durable. */
-  sync(): Promise<void>;
+  /** Makes all that was written below `to` durable; not beyond a failure. */
+  sync(to: number): Promise<void>;
 }
 
 export interface DerivedContext {
@@ -393,9 +393,7 @@ export class DerivedFiles {
         this.queues.persist(Math.min(left, QUEUES_PER_SLICE), (queue) => this.#unsyncedQueues.add(queue));
         if (!everything) await new Promise<void>((resolve) => clock.endOfTurn(resolve));
       }
-      if (log.synced() < to) await log.sync();
-      // A sync that was under way may have begun before the last write.
-      if (log.synced() < to) await log.sync();
+      await log.sync(to);
       if (log.synced() < to) return false;
       await this.#sync();
       if (topicsDeleted !== this.#topicsDeleted) return false;

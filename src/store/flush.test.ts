@@ -41,6 +41,28 @@ describe("ASYNC_FLUSH", () => {
     expect(sim.disk.trace.some((line) => line.startsWith("sync"))).toBe(false);
     expect(sim.store.maxOffset("A", 0)).toBe(5);
   });
+
+  it("syncs once per interval, however much is sent while a sync runs", async () => {
+    const sim = await started("ASYNC_FLUSH");
+    const release = holdSyncs(sim.disk);
+    const begun = () => sim.disk.trace!.filter((line) => line.startsWith("sync /store/commitlog")).length;
+    sim.disk.trace = [];
+    sim.send("A", 0, 0);
+    await sim.advance(SMALL.flushIntervalCommitLog);
+    for (let i = 1; i <= 10; i++) {
+      sim.send("A", 0, i);
+      await sim.settle();
+      release();
+      await sim.settle();
+    }
+    expect(begun()).toBe(1);
+    expect(sim.store.flushBehindBytes()).toBeGreaterThan(0);
+    await sim.advance(SMALL.flushIntervalCommitLog);
+    release();
+    await sim.settle();
+    expect(begun()).toBe(2);
+    expect(sim.store.flushBehindBytes()).toBe(0);
+  });
 });
 
 describe("SYNC_FLUSH", () => {

@@ -113,12 +113,23 @@ export class Flush {
     this.#log.rollback();
   }
 
-  /** Syncs everything written so far; joins a sync under way and follows it when more was written meanwhile. */
+  /**
+   * Syncs what was written before the call, or joins a sync under way, which may have begun earlier. Under SYNC_FLUSH somebody
+   * waits for what came meanwhile, so it goes on; under ASYNC_FLUSH nobody does, and a sync per few messages would cost more
+   * than the messages.
+   */
   syncNow(): Promise<void> {
     this.#syncing ??= this.#syncLoop().finally(() => {
       this.#syncing = undefined;
     });
     return this.#syncing;
+  }
+
+  /** Syncs until everything below `logOffset` is durable; not beyond a failure. */
+  async syncTo(logOffset: number): Promise<void> {
+    while (this.synced < Math.min(logOffset, this.#log.written) && !this.#gate.fatal && !this.#closed) {
+      await this.syncNow();
+    }
   }
 
   async #syncLoop(): Promise<void> {
@@ -131,7 +142,8 @@ export class Flush {
         return;
       }
       this.synced = to;
-      if (this.#sync) this.#grant(to);
+      if (!this.#sync) return;
+      this.#grant(to);
     }
     if (this.#sync) this.#grant(this.synced);
   }
@@ -207,9 +219,7 @@ export class Flush {
   /** Writes and syncs all, for a clean stop. */
   async close(): Promise<void> {
     this.commit();
-    await this.syncNow();
-    // A sync that began before the last write covers only its part.
-    await this.syncNow();
+    await this.syncTo(this.#log.written);
     this.#closed = true;
   }
 

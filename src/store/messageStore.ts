@@ -222,7 +222,7 @@ export class MessageStore implements Store {
       granted: () => this.#grantedTo,
       lastTimestamp: () => this.#lastTimestamp,
       synced: () => flush.synced,
-      sync: () => flush.syncNow(),
+      sync: (to) => flush.syncTo(to),
     });
     this.#appender = new Appender(
       {
@@ -479,7 +479,7 @@ export class MessageStore implements Store {
   /** Resolves when every message visible now is durable; rejects when the store cannot promise that any more. */
   async sync(): Promise<void> {
     const to = this.#grantedTo;
-    await this.#flush.syncNow();
+    await this.#flush.syncTo(to);
     if (this.#flush.synced < to) throw new Error(`the commit log is not synced: ${this.#gate.state().reason}`);
   }
 
