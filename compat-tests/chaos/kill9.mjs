@@ -9,8 +9,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AuditLog } from "./lib/auditLog.mjs";
 import { conclude, createTopics, finishLoad, SMALL_FILES, startLoad } from "./lib/load.mjs";
-import { newSeed, percentile, readOptions } from "./lib/options.mjs";
+import { percentile, readOptions } from "./lib/options.mjs";
 import { seeded } from "./lib/random.mjs";
+import { eachFlush, killOptions } from "./lib/rounds.mjs";
 import { serverOf } from "./lib/servers.mjs";
 
 const KILL_MS = [50, 2_000];
@@ -23,25 +24,9 @@ const PROGRESS_MS = 2_000;
 /** Apache waits 10 s before it persists offsets for the first time. */
 const APACHE_PROGRESS_MS = 15_000;
 
-export const KILL9_OPTIONS = {
-  kills: 50,
-  flush: "both",
-  seed: newSeed(),
-  server: "skylark",
-  canary: "",
-  keep: false,
-  port: 27000,
-};
+export const KILL9_OPTIONS = killOptions({ kills: 50, port: 27000 });
 
-export async function kill9(options) {
-  const flushes = options.flush === "both" ? ["ASYNC_FLUSH", "SYNC_FLUSH"] : [options.flush];
-  let failed = 0;
-  for (const [i, flush] of flushes.entries()) {
-    const kills = Math.ceil(options.kills / flushes.length);
-    if (!(await run({ ...options, flush, kills, seed: options.seed + i }))) failed++;
-  }
-  return { passed: flushes.length - failed, failed };
-}
+export const kill9 = (options) => eachFlush(options, run);
 
 async function run({ flush, kills, seed, server: kind, canary, keep, port: namesrvPort }) {
   const random = seeded(seed);

@@ -10,10 +10,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { AuditLog } from "./lib/auditLog.mjs";
 import { createTopic, RawClient } from "./lib/client.mjs";
 import { SMALL_FILES } from "./lib/load.mjs";
-import { newSeed, percentile, readOptions } from "./lib/options.mjs";
+import { percentile, readOptions } from "./lib/options.mjs";
 import { judgePops, POP_CANARIES, readPopLog, uncaughtPopCanaries } from "./lib/popJudge.mjs";
 import { POP_QUEUES, POP_TOPIC, PopConsumer, PopProducer } from "./lib/popLoad.mjs";
 import { seeded } from "./lib/random.mjs";
+import { eachFlush, killOptions } from "./lib/rounds.mjs";
 import { serverOf } from "./lib/servers.mjs";
 
 const KILL_MS = [300, 3_000];
@@ -24,25 +25,9 @@ const DRAIN_MS = { skylark: 15_000, apache: 60_000 };
 const PRODUCERS = 2;
 const CONSUMERS = 3;
 
-export const POP_OPTIONS = {
-  kills: 20,
-  flush: "both",
-  seed: newSeed(),
-  server: "skylark",
-  canary: "",
-  keep: false,
-  port: 27_400,
-};
+export const POP_OPTIONS = killOptions({ port: 27_400 });
 
-export async function pop(options) {
-  const flushes = options.flush === "both" ? ["ASYNC_FLUSH", "SYNC_FLUSH"] : [options.flush];
-  let failed = 0;
-  for (const [i, flush] of flushes.entries()) {
-    const kills = Math.ceil(options.kills / flushes.length);
-    if (!(await run({ ...options, flush, kills, seed: options.seed + i }))) failed++;
-  }
-  return { passed: flushes.length - failed, failed };
-}
+export const pop = (options) => eachFlush(options, run);
 
 async function run({ flush, kills, seed, server: kind, canary, keep, port: namesrvPort }) {
   const random = seeded(seed);

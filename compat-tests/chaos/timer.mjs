@@ -12,8 +12,9 @@ import { AuditLog } from "./lib/auditLog.mjs";
 import { createTopic, RawClient } from "./lib/client.mjs";
 import { drain } from "./lib/harvest.mjs";
 import { SMALL_FILES } from "./lib/load.mjs";
-import { newSeed, percentile } from "./lib/options.mjs";
+import { percentile } from "./lib/options.mjs";
 import { seeded } from "./lib/random.mjs";
+import { eachFlush, killOptions } from "./lib/rounds.mjs";
 import { serverOf } from "./lib/servers.mjs";
 import { judgeTimers, readTimerLog, TIMER_CANARIES } from "./lib/timerJudge.mjs";
 import { TIMER_CHAOS_TOPIC, TimerLoad } from "./lib/timerLoad.mjs";
@@ -26,25 +27,9 @@ const PRECISION_MS = 1000;
 /** The longest wait of the load, and time to catch up. */
 const ALL_DUE_MS = 20_000;
 
-export const TIMER_OPTIONS = {
-  kills: 20,
-  flush: "both",
-  seed: newSeed(),
-  server: "skylark",
-  canary: "",
-  keep: false,
-  port: 27400,
-};
+export const TIMER_OPTIONS = killOptions({ port: 27400 });
 
-export async function timer(options) {
-  const flushes = options.flush === "both" ? ["ASYNC_FLUSH", "SYNC_FLUSH"] : [options.flush];
-  let failed = 0;
-  for (const [i, flush] of flushes.entries()) {
-    const kills = Math.ceil(options.kills / flushes.length);
-    if (!(await run({ ...options, flush, kills, seed: options.seed + i }))) failed++;
-  }
-  return { passed: flushes.length - failed, failed };
-}
+export const timer = (options) => eachFlush(options, run);
 
 async function run({ flush, kills, seed, server: kind, canary, keep, port: namesrvPort }) {
   const random = seeded(seed);

@@ -14,8 +14,9 @@ import { AuditLog } from "./lib/auditLog.mjs";
 import { createTopic, RawClient } from "./lib/client.mjs";
 import { drain } from "./lib/harvest.mjs";
 import { SMALL_FILES } from "./lib/load.mjs";
-import { newSeed, percentile, readOptions } from "./lib/options.mjs";
+import { percentile, readOptions } from "./lib/options.mjs";
 import { seeded } from "./lib/random.mjs";
+import { eachFlush, killOptions } from "./lib/rounds.mjs";
 import { serverOf } from "./lib/servers.mjs";
 import { judgeTx, TX_CANARIES, uncaughtTxCanaries } from "./lib/txJudge.mjs";
 import { readTxLog } from "./lib/txLog.mjs";
@@ -38,25 +39,9 @@ const SETTINGS = {
   transactionCheckMax: 200,
 };
 
-export const TX_OPTIONS = {
-  kills: 20,
-  flush: "both",
-  seed: newSeed(),
-  server: "skylark",
-  canary: "",
-  keep: false,
-  port: 28500,
-};
+export const TX_OPTIONS = killOptions({ port: 28500 });
 
-export async function tx(options) {
-  const flushes = options.flush === "both" ? ["ASYNC_FLUSH", "SYNC_FLUSH"] : [options.flush];
-  let failed = 0;
-  for (const [i, flush] of flushes.entries()) {
-    const kills = Math.ceil(options.kills / flushes.length);
-    if (!(await run({ ...options, flush, kills, seed: options.seed + i }))) failed++;
-  }
-  return { passed: flushes.length - failed, failed };
-}
+export const tx = (options) => eachFlush(options, run);
 
 async function run({ flush, kills, seed, server: kind, canary, keep, port: namesrvPort }) {
   const random = seeded(seed);
