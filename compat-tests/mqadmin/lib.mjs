@@ -40,6 +40,9 @@ export function stop(group) {
   return { kind: "stop", group };
 }
 
+/** NameServer and broker are killed (-9) and started again; in the full form only. */
+export const restart = { kind: "restart" };
+
 /** A file in {dir}. */
 export function file(name, text) {
   return { kind: "file", name, text };

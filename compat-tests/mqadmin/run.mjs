@@ -23,6 +23,7 @@ import { markdown } from "./table.mjs";
 
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 25_000);
 const COMMAND_LIMIT_MS = 60_000;
+const REGISTERED = run("clusterList", { until: /broker-a/ });
 /** How long something may take to become true (see `until` in lib.mjs). */
 const UNTIL_LIMIT_MS = 40_000;
 const PRODUCER = "PreparedProducer";
@@ -38,7 +39,7 @@ const { values: options } = parseArgs({
 });
 
 const began = Date.now();
-const steps = SCRIPT.filter((step) => step.kind !== "run" || step.short || !options.short);
+const steps = SCRIPT.filter(({ kind, short }) => !options.short || short || !["run", "restart"].includes(kind));
 let lib;
 try {
   lib = apacheLib();
@@ -52,7 +53,8 @@ const tempDir = mkdtempSync(join(tmpdir(), "skylark-mqadmin-"));
 const ports = await portBlocks(2);
 const [apache, skylark] = await Promise.all([
   lane("apache", (common) => new ApacheServer({ ...common, lib }), ports[0]),
-  lane("skylark", (common) => new SkylarkServer(common), ports[1]),
+  // One process in the short form, NameServer and broker apart in the full one.
+  lane("skylark", (common) => new SkylarkServer({ ...common, layout: options.short ? "one" : "split" }), ports[1]),
 ]);
 finish();
 
@@ -92,7 +94,7 @@ async function lane(kind, makeServer, block) {
   lane.driver = startDriver(lane);
   lane.commands = (await lane.driver.ask({ op: "commands" })).commands;
   // A broker on a busy machine says that it has booted before a NameServer knows it.
-  await command(lane, run("clusterList", { until: /broker-a/ }));
+  await command(lane, REGISTERED);
   for (const step of steps) await take(lane, step);
   await lane.driver.close();
   await server.stopGracefully();
@@ -128,6 +130,10 @@ async function take(lane, step) {
     if (consumed !== wait) throw new Error(`${lane.kind}: ${group} consumed ${consumed} of ${wait} messages`);
     values[`client.${group}`] = clientId;
     names[clientId] = `<client ${group}>`;
+  } else if (step.kind === "restart") {
+    await lane.server.kill9();
+    await lane.server.start();
+    await command(lane, REGISTERED);
   } else if (step.kind === "stop") {
     await driver.ask({ op: "stop", group: step.group });
   } else {
@@ -140,7 +146,7 @@ async function command(lane, step) {
   const limit = Date.now() + UNTIL_LIMIT_MS;
   for (;;) {
     const raw = await once(lane, step);
-    if ([step.until ?? []].flat().every((pattern) => pattern.test(raw.out)) || Date.now() > limit) {
+    if ([step.until ?? []].flat().every((pattern) => pattern.test(raw.out + raw.err)) || Date.now() > limit) {
       const files = (step.files ?? []).map((name) => `file ${name}:\n${readIfThere(join(lane.values.dir, name))}`);
       const text = [raw.out, raw.err, ...files].join("\n");
       return { status: raw.status, ms: raw.ms, raw: text, text: normal(text, lane.names, step) };

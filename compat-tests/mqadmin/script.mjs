@@ -1,11 +1,11 @@
 // The whole script in its order: later commands see what earlier ones did.
 import { CLUSTER, EMPTY_CLUSTER } from "./cases/cluster.mjs";
-import { BROKER_CONFIG, EXPORTS, NAMESRV } from "./cases/configs.mjs";
+import { BROKER_CONFIG, EXPORTS, KEPT, NAMESRV } from "./cases/configs.mjs";
 import { DELETE_GROUPS, MAKE_GROUPS, MODES, MONITORING, OFFSETS, PROGRESS, SHOW_GROUPS } from "./cases/groups.mjs";
 import { MESSAGES, PRINT_MESSAGES, SEND_MESSAGES, SHOW_MESSAGES } from "./cases/messages.mjs";
 import { CONTROLLERS, LITES, LOCAL, USERS } from "./cases/others.mjs";
 import { CHANGE_TOPICS, DELETE_TOPICS, MAKE_TOPICS, SHOW_TOPICS, STATIC_TOPICS } from "./cases/topics.mjs";
-import { consume, send, stop } from "./lib.mjs";
+import { consume, restart, send, stop } from "./lib.mjs";
 
 const PREPARE = [
   send(MESSAGES),
@@ -37,6 +37,8 @@ export const SCRIPT = [
   ...LITES,
   ...LOCAL,
   ...STATIC_TOPICS,
+  restart,
+  ...KEPT,
   ...DELETE_GROUPS,
   ...DELETE_TOPICS,
   ...MONITORING,

@@ -7,6 +7,8 @@ const OWN = [
   "$1 <own>",
 ];
 
+/** Restarts count as changes, on both servers not the same number of times. */
+const VERSION = [/"(counter|stateVersion)":\d+/g, '"$1":<count>'];
 const VALUE = (pattern) => [pattern, "a wrong value is refused; Apache takes it for something else, or for nothing"];
 const KEY = [/unknown key/, "an unknown key is refused; Apache answers success and does nothing"];
 const FILES = [/CODE: 16 .*names files/, "no request chooses where the broker writes; Apache takes it"];
@@ -98,4 +100,29 @@ export const EXPORTS = [
     mask: [[/:\s*"?-?\d+(\.\d+)?(E-?\d+)?"?/g, ": <figure>"]],
   }),
   run("exportMetrics -c NoSuchCluster -f {dir}/export"),
+];
+
+const TPS = [/TPS: .*/g, "TPS: <rate>"];
+
+/** What operators changed is still so after kill -9 of everything. */
+export const KEPT = [
+  run("topicList", { sort: true, until: /AdminTopic/ }),
+  run("topicRoute -t AdminTopic", { until: /queueDatas/ }),
+  run("topicRoute -t ListTopicA"),
+  run("topicStatus -t TypedTopic"),
+  run("exportMetadata -b {broker} -t -f {dir}/kept", { files: ["kept/topic.json"], sort: true, mask: [VERSION] }),
+  run("exportMetadata -b {broker} -g -f {dir}/kept", {
+    files: ["kept/subscriptionGroup.json"],
+    sort: true,
+    mask: [VERSION],
+  }),
+  run("getConsumerConfig -g ClusterGroup"),
+  run("updateOrderConf -t OrderTopic -m get"),
+  run("updateOrderConf -t KeptOrder -m get"),
+  run("getBrokerConfig -b {broker}", { mask: [OWN] }),
+  run("getNamesrvConfig", { mask: [OWN] }),
+  run("queryMsgByKey -t AdminTopic -k key-1"),
+  run("queryCq -t AdminTopic -q 1 -i 0 -c 5"),
+  // Some messages went to queues of the client's choice.
+  run("consumerProgress -g OfflineGroup", { mask: [[/^(AdminTopic +\S+ +\d+) +\d+ +(\d+).*$/gm, "$1 $2"], TPS] }),
 ];

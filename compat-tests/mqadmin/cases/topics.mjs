@@ -79,6 +79,7 @@ export const CHANGE_TOPICS = [
   short("updateOrderConf -t OrderConf -m get"),
   run("updateOrderConf -t OrderConf -m delete"),
   run("updateOrderConf -t OrderConf -m get"),
+  run("updateOrderConf -t KeptOrder -m put -v {brokerName}:7"),
   run("updateOrderConf -t OrderConf -m noSuchMethod"),
   run("updateOrderConf -t OrderConf -m put"),
 ];
