@@ -76,7 +76,8 @@ export class SkylarkServer {
     return own(
       new Child(`Skylark ${role}`, process.execPath, [join(BIN, command), ...args], {
         log: join(this.dir, `${role}.log`),
-        env: { ROCKETMQ_HOME: home },
+        // A NameServer of its own keeps its key-value table in the user's home.
+        env: { ROCKETMQ_HOME: home, HOME: home },
       }),
     );
   }

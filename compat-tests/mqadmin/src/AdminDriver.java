@@ -248,7 +248,14 @@ public final class AdminDriver {
         consumer.start();
         CONSUMERS.put(group, consumer);
         long limit = System.currentTimeMillis() + request.getLongValue("timeoutMs");
-        while (consumedTo(consumer, request.getString("topic")) < wait && System.currentTimeMillis() < limit) Thread.sleep(20);
+        long nextBeat = System.currentTimeMillis() + 2_000;
+        while (consumedTo(consumer, request.getString("topic")) < wait && System.currentTimeMillis() < limit) {
+            Thread.sleep(20);
+            if (System.currentTimeMillis() < nextBeat) continue;
+            // Its first rebalance may fall into its second heartbeat: then it would tell its new subscription 30 s later.
+            consumer.getDefaultMQPushConsumerImpl().getmQClientFactory().sendHeartbeatToAllBrokerWithLock();
+            nextBeat += 1_000;
+        }
         // By itself it tells the broker no earlier than ten seconds after its start.
         consumer.getDefaultMQPushConsumerImpl().persistConsumerOffset();
         JSONObject answer = new JSONObject();
