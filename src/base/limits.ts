@@ -86,5 +86,9 @@ export const COLD_GROUPS_MAX = 10_000;
 export const GRPC_OUTBOUND_BYTES_MAX = 256 * MIB;
 /** gRPC: a stream whose client takes nothing for so long is cut off. */
 export const GRPC_SLOW_STREAM_MS = 20_000;
+/** gRPC: bytes that may come out of one compressed body; producers of both worlds refuse far smaller ones. */
+export const BODY_PLAIN_BYTES_MAX = 32 * MIB;
+/** gRPC: calls that one connection may have open at a time; a client that wants more waits by itself. */
+export const GRPC_STREAMS_PER_CONNECTION_MAX = 10_000;
 /** Messages in the answer to a query by key, together; Apache's clients take frames up to 16 MiB. */
 export const QUERY_BYTES_MAX = 15 * MIB;

@@ -84,6 +84,28 @@ export interface PopSink {
   refused(reply: Reply): void;
 }
 
+/** A read by offset. */
+export interface PullAsk {
+  brokerName: string;
+  group: string;
+  topic: string;
+  queueId: number;
+  offset: number;
+  maxMessages: number;
+  expressionType: string;
+  expression: string;
+  /** ms to wait for a first message */
+  waitMs: number;
+  alive(): boolean;
+}
+
+export interface Pulled {
+  sources: MessageSource[];
+  nextOffset: number;
+  /** The offset asked for is none of the queue's. */
+  outside: boolean;
+}
+
 export interface Backend {
   /** The brokers that have the topic; undefined when none has. */
   route(topic: string): Awaitable<readonly BrokerQueues[] | undefined>;
@@ -103,6 +125,7 @@ export interface Backend {
     suspend: boolean,
     address: string,
   ): Promise<ReceiptHandle | Reply>;
+  pull(ask: PullAsk): Promise<Pulled | Reply>;
   endTransaction(brokerName: string, verdict: EndTransactionRequestHeader): Promise<Reply>;
   /** Any request whose handler is an ordinary one. */
   request(

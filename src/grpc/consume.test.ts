@@ -1,9 +1,19 @@
+import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningCluster, startCluster } from "../index.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
+import { COMPRESSED_BODIES } from "../testing/compressedBodies.ts";
 import { GrpcTestClient } from "../testing/grpcClient.ts";
 import { RawClient } from "../testing/rawClient.ts";
-import { ClientType, Code, FilterType, QueryOffsetPolicy } from "./generated/messages.ts";
+import {
+  ClientType,
+  Code,
+  DigestType,
+  Encoding,
+  FilterType,
+  type Messages,
+  QueryOffsetPolicy,
+} from "./generated/messages.ts";
 
 let cluster: RunningCluster;
 let admin: RawClient;
@@ -383,5 +393,85 @@ describe("offsets", () => {
     expect((await client.call("UpdateOffset", { ...names, offset: -1 })).status?.code).toBe(Code.ILLEGAL_OFFSET);
     const wrong = { ...names, messageQueue: { ...messageQueue, id: 7 } };
     expect((await client.call("GetOffset", wrong)).status?.code).toBe(Code.BAD_REQUEST);
+  });
+});
+
+describe("PullMessage", () => {
+  it("reads by offset, waits at the end, and says which offsets there are", async () => {
+    const { topic, group } = await place();
+    const client = open[0];
+    const send = producer();
+    for (const [body, tag] of [
+      ["a", "x"],
+      ["b", "y"],
+      ["c", "x"],
+    ])
+      await send(topic, body, { tag });
+    const pull = async (more: object) => {
+      const replies = await client.stream("PullMessage", {
+        group: { name: group },
+        messageQueue: { topic: { name: topic }, id: 0, broker: { name: "broker-a" } },
+        batchSize: 8,
+        ...more,
+      });
+      const bodies = replies.flatMap(({ message }) => (message === null ? [] : [message.body.toString()]));
+      return { code: codes(replies)[0], bodies, next: replies.at(-1)?.nextOffset };
+    };
+    expect(await pull({ offset: 0 })).toEqual({ code: Code.OK, bodies: ["a", "b", "c"], next: 3 });
+    expect(await pull({ offset: 1, batchSize: 1 })).toEqual({ code: Code.OK, bodies: ["b"], next: 2 });
+    const filterExpression = { type: FilterType.TAG, expression: "x" };
+    expect(await pull({ offset: 1, filterExpression })).toEqual({ code: Code.OK, bodies: ["c"], next: 3 });
+    expect(await pull({ offset: 3 })).toEqual({ code: Code.MESSAGE_NOT_FOUND, bodies: [], next: 3 });
+    expect(await pull({ offset: 99 })).toEqual({ code: Code.ILLEGAL_OFFSET, bodies: [], next: 3 });
+    const waiting = pull({ offset: 3, longPollingTimeout: { seconds: 15 } });
+    await send(topic, "d");
+    expect(await waiting).toEqual({ code: Code.OK, bodies: ["d"], next: 4 });
+    // Two tags of one hash are told apart here, too.
+    await send(topic, "e", { tag: "BB" });
+    const ofHash = { type: FilterType.TAG, expression: "Aa" };
+    expect(await pull({ offset: 4, filterExpression: ofHash })).toEqual({
+      code: Code.MESSAGE_NOT_FOUND,
+      bodies: [],
+      next: 5,
+    });
+    const sql = { type: FilterType.SQL, expression: "a >" };
+    expect((await pull({ offset: 0, filterExpression: sql })).code).not.toBe(Code.OK);
+    const nobody = { messageQueue: { topic: { name: "missing" } } };
+    expect((await pull(nobody)).code).toBe(Code.TOPIC_NOT_FOUND);
+  });
+});
+
+describe("a classic producer's body", () => {
+  it("reaches a 5.x client as plain bytes, however it was compressed", async () => {
+    const { topic, group } = await place();
+    const { messages, client } = await consumer(group, topic);
+    expect(await messages()).toEqual([]);
+    const flags = { LZ4: 0x101, ZSTD: 0x201, ZLIB: 0x301 };
+    for (const { kind, bytes } of COMPRESSED_BODIES) {
+      const fields = {
+        producerGroup: "PID_classic",
+        topic,
+        defaultTopic: "TBW102",
+        defaultTopicQueueNums: "4",
+        queueId: "0",
+        sysFlag: String(flags[kind]),
+        bornTimestamp: String(Date.now()),
+        flag: "0",
+        properties: `UNIQ_KEY\u0001classic-${++names}\u0002`,
+        reconsumeTimes: "0",
+      };
+      expect((await admin.ask(RequestCode.SEND_MESSAGE, { fields, body: bytes })).code).toBe(0);
+    }
+    const got: Messages["Message"][] = [];
+    while (got.length < COMPRESSED_BODIES.length) got.push(...(await messages()));
+    got.forEach(({ body, systemProperties }, i) => {
+      const { kind, what, plain } = COMPRESSED_BODIES[i];
+      expect([kind, what, body.equals(plain)]).toEqual([kind, what, true]);
+      expect(systemProperties?.bodyEncoding).toBe(Encoding.IDENTITY);
+      const checksum = createHash("md5").update(plain).digest("hex").toUpperCase();
+      expect(systemProperties?.bodyDigest).toMatchObject({ type: DigestType.MD5, checksum });
+      expect(systemProperties?.messageId).toMatch(/^classic-/);
+    });
+    client.cancel();
   });
 });

@@ -8,6 +8,7 @@ import { changeInvisible } from "../handlers/changeInvisible.ts";
 import { endTransaction } from "../handlers/endTransaction.ts";
 import { need } from "../handlers/parts.ts";
 import { PopService, type PopTarget } from "../handlers/pop.ts";
+import { PlainPuller } from "../handlers/pullPlain.ts";
 import { Sender } from "../handlers/send.ts";
 import { checkSend } from "../handlers/sendChecks.ts";
 import { sendList } from "../handlers/sendList.ts";
@@ -31,6 +32,8 @@ import type {
   PopAsk,
   Popped,
   PopSink,
+  PullAsk,
+  Pulled,
   SendOutcome,
   TopicType,
 } from "./backend.ts";
@@ -49,12 +52,14 @@ export class LocalBackend implements Backend {
   readonly #parts: TableParts;
   readonly #sender: Sender;
   readonly #pops: PopService;
+  readonly #puller: PlainPuller;
   readonly #rows = new Map<number, Row>();
 
   constructor(parts: TableParts, rows: readonly Row[]) {
     this.#parts = parts;
     this.#sender = new Sender(parts);
     this.#pops = new PopService(parts);
+    this.#puller = new PlainPuller(parts);
     for (const row of rows) this.#rows.set(row.code, row);
   }
 
@@ -157,6 +162,18 @@ export class LocalBackend implements Backend {
       invisibleTime: Number(invisibleTime),
       reviveQid: Number(reviveQid),
     };
+  }
+
+  async pull(ask: PullAsk): Promise<Pulled | Reply> {
+    this.#own(ask.brokerName);
+    const pulled = await this.#puller.pull(ask);
+    if ("code" in pulled) return pulled;
+    const view = new RecordView();
+    const sources = pulled.records.map((record) => {
+      if (view.read(record, 0, record.length, false) !== "record") throw new Error("a stored record cannot be read");
+      return sourceOf(view);
+    });
+    return { sources, nextOffset: pulled.nextOffset, outside: pulled.outside };
   }
 
   async endTransaction(brokerName: string, verdict: EndTransactionRequestHeader): Promise<Reply> {

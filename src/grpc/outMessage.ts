@@ -8,9 +8,9 @@ import { formatHost } from "../base/host.ts";
 import { formatMessageId } from "../message/messageId.ts";
 import { Property, parseProperties } from "../message/properties.ts";
 import type { RecordView } from "../message/record.ts";
-import { COMPRESSED } from "../message/sysFlag.ts";
+import { readableBody } from "./bodyEncoding.ts";
 import { isBlank } from "./checks.ts";
-import { DigestType, Encoding, type Message, MessageType, type Resource } from "./generated/messages.ts";
+import { DigestType, type Message, MessageType, type Resource } from "./generated/messages.ts";
 import { RESERVED_PROPERTIES, RpcProperty } from "./properties.ts";
 import type { Init } from "./proto.ts";
 import { timestamp } from "./times.ts";
@@ -57,7 +57,8 @@ export function outMessage(
   receiptHandle: string | undefined,
   nowMs: number,
 ): Init<Message> {
-  const { properties, body } = source;
+  const { properties } = source;
+  const { body, encoding } = readableBody(source.sysFlag, source.body);
   const keys = properties.get(Property.KEYS);
   const dlqTopic = properties.get(Property.DLQ_ORIGIN_TOPIC);
   const dlqMessageId = properties.get(Property.DLQ_ORIGIN_MESSAGE_ID);
@@ -72,7 +73,7 @@ export function outMessage(
       messageId: properties.get(Property.UNIQUE_KEY) ?? formatMessageId(source.storeHost, source.logOffset),
       // Clients compare: a digest of other form or case counts as a damaged body.
       bodyDigest: { type: DigestType.MD5, checksum: createHash("md5").update(body).digest("hex").toUpperCase() },
-      bodyEncoding: (source.sysFlag & COMPRESSED) === 0 ? Encoding.IDENTITY : Encoding.GZIP,
+      bodyEncoding: encoding,
       messageType: messageTypeOf(properties),
       bornTimestamp: timestamp(source.bornTimestamp),
       bornHost: bornHost === undefined || isBlank(bornHost) ? ipOf(source.bornHost) : bornHost,

@@ -3,7 +3,6 @@
  * stream: the status, the messages, the time of delivery. What a client no longer takes is given back at once.
  */
 import type { Clock } from "../base/clock.ts";
-import { GRPC_OUTBOUND_BYTES_MAX, GRPC_SLOW_STREAM_MS } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import { isReadable } from "../broker/model.ts";
 import type { ProxyConfig } from "../config/index.ts";
@@ -16,13 +15,14 @@ import { checkInvisibleTime, groupOf, topicOf } from "./checks.ts";
 import type { GrpcClients } from "./clients.ts";
 import type { Context } from "./context.ts";
 import { Code, type ReceiveMessageRequest, type ReceiveMessageResponse } from "./generated/messages.ts";
+import type { Outbound } from "./outbound.ts";
 import { outMessage } from "./outMessage.ts";
 import { codec, type Init } from "./proto.ts";
 import { topicOfHandle, writeHandle } from "./receiptHandle.ts";
 import { subscriptionOf } from "./registry.ts";
 import type { Renewals } from "./renewals.ts";
 import { need } from "./route.ts";
-import { type FrameSink, GrpcError } from "./server.ts";
+import type { FrameSink } from "./server.ts";
 import { OK, type OutStatus, Refusal, statusOf, statusOfReply } from "./status.ts";
 import { timestamp, toMs } from "./times.ts";
 
@@ -33,6 +33,7 @@ export interface ReceiveParts {
   readonly backend: Backend;
   readonly clients: GrpcClients;
   readonly renewals: Renewals;
+  readonly outbound: Outbound;
   readonly callerOf: (context: Context) => Caller;
   readonly maxAttemptsOf: (
     context: Context,
@@ -62,8 +63,6 @@ interface Receive {
 export class Receiving {
   readonly #parts: ReceiveParts;
   readonly #frames = codec("ReceiveMessageResponse");
-  /** Bytes of messages that are on their way to clients, over all streams. */
-  #outbound = 0;
 
   constructor(parts: ReceiveParts) {
     this.#parts = parts;
@@ -94,9 +93,7 @@ export class Receiving {
     const named = request.messageQueue?.broker?.name ?? "";
     const broker = brokers.find(({ brokerName }) => brokerName === named) ?? brokers[0];
     if (broker === undefined) throw new Refusal("FORBIDDEN", "no readable queue");
-    if (this.#outbound > GRPC_OUTBOUND_BYTES_MAX) {
-      throw new Refusal("TOO_MANY_REQUESTS", `${this.#outbound} bytes wait for slow clients already`);
-    }
+    this.#parts.outbound.needRoom();
     if (context.call.cancelled) return;
     const caller = this.#parts.callerOf(context);
     const receive = { context, caller, group, topic, subscription, maxAttempts, autoRenew, sink };
@@ -152,7 +149,7 @@ export class Receiving {
 
   async #deliver(receive: Receive, popped: readonly Popped[]): Promise<void> {
     const { context, group, topic, sink, autoRenew } = receive;
-    const { clients, renewals, clock } = this.#parts;
+    const { clients, renewals, clock, outbound } = this.#parts;
     const wanted = popped.filter((one) => this.#isWanted(receive, one));
     const { clientId, call } = context;
     if (call.cancelled || (autoRenew && clients.find(clientId) === undefined)) {
@@ -170,7 +167,7 @@ export class Receiving {
     for (const { source, handle } of wanted) {
       const message = outMessage(source, topic, writeHandle(handle), clock.now());
       const frame = this.#frames.encodeFrame({ message });
-      if (!sink.write(frame) && !(await this.#taken(receive, frame.length))) break;
+      if (!(await outbound.write(context, sink, frame))) break;
       sent++;
       if (autoRenew) {
         const messageId = message.systemProperties?.messageId ?? "";
@@ -180,20 +177,6 @@ export class Receiving {
     // Whether the last one reached the client nobody knows; what was not even written did not.
     if (sent < wanted.length) this.#giveBack(receive, wanted.slice(sent));
     this.#end(sink);
-  }
-
-  /** Waits until the client has taken what was written; false when it is gone, or so slow that it is cut off. */
-  async #taken({ context, sink }: Receive, bytes: number): Promise<boolean> {
-    const { clock, log } = this.#parts;
-    this.#outbound += bytes;
-    const timer = clock.after(GRPC_SLOW_STREAM_MS, () => {
-      log.warn({ clientId: context.clientId, peer: context.call.peer.address }, "a client does not take its messages");
-      sink.end(new GrpcError("RESOURCE_EXHAUSTED", "the client takes its messages too slowly"));
-    });
-    await sink.drained();
-    clock.clear(timer);
-    this.#outbound -= bytes;
-    return !context.call.cancelled && sink.open;
   }
 
   /** Messages that are not for this group, or were tried often enough, do not go to the client. */

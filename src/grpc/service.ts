@@ -13,7 +13,9 @@ import { GrpcClients } from "./clients.ts";
 import { type Context, contextOf } from "./context.ts";
 import type { Messages, Status } from "./generated/messages.ts";
 import { getOffset, queryOffset, updateOffset } from "./offsets.ts";
+import { Outbound } from "./outbound.ts";
 import { type Codec, codec, type Init } from "./proto.ts";
+import { pullMessage } from "./pull.ts";
 import { Receiving } from "./receive.ts";
 import { Renewals } from "./renewals.ts";
 import { queryAssignment, queryRoute } from "./route.ts";
@@ -69,8 +71,10 @@ export class MessagingService {
     const producing = new Producing({ ...parts, halfMessages, callerOf }, parts.random.int(1 << 30));
     const telemetry = { ...parts, clients };
     const settling = { ...parts, renewals, callerOf };
+    const outbound = new Outbound(clock, log);
     const receiving = new Receiving({
       ...settling,
+      outbound,
       clients,
       maxAttemptsOf: (context) => consumption(telemetry, context),
       deadLetter: (popped, group, topic, caller) => deadLetter(parts, popped, group, topic, caller),
@@ -94,6 +98,7 @@ export class MessagingService {
       unary(log, "UpdateOffset", (context, request) => updateOffset(settling, context, request)),
       unary(log, "GetOffset", (context, request) => getOffset(settling, context, request)),
       unary(log, "QueryOffset", (context, request) => queryOffset(settling, context, request)),
+      stream("PullMessage", (context, request, sink) => pullMessage({ ...parts, outbound }, context, request, sink)),
       stream("ReceiveMessage", (context, request, sink) => receiving.receive(context, request, sink)),
       { path: `${SERVICE}Telemetry`, kind: "bidi", open: (call, sink) => openTelemetry(telemetry, call, sink) },
     ];

@@ -1,0 +1,176 @@
+/**
+ * Reading a queue by offset for whoever is no remoting client: the checks and the waiting of a pull (Apache:
+ * PullMessageProcessor), with messages as objects. Not hot.
+ */
+import { Buffer } from "node:buffer";
+import { isReadable } from "../broker/model.ts";
+import type { Held, PullHolds } from "../broker/pullHolds.ts";
+import { FilterCache, isTagType, type UnitFilter } from "../filter/messageFilter.ts";
+import type { Reply } from "../protocol/dispatch.ts";
+import { FAQ_HINT } from "../protocol/faq.ts";
+import type { MessageStore } from "../store/messageStore.ts";
+import { Selection, type SelectionStatus } from "../store/selection.ts";
+import { unsupportedFilter } from "./filterReplies.ts";
+import { type BrokerParts, refuse } from "./parts.ts";
+
+export type PullPlainParts = Omit<BrokerParts, "store"> & { readonly store: MessageStore; readonly holds: PullHolds };
+
+export interface PullAsk {
+  group: string;
+  topic: string;
+  queueId: number;
+  offset: number;
+  maxMessages: number;
+  expressionType: string | undefined;
+  expression: string | undefined;
+  /** ms to wait for a first message */
+  waitMs: number;
+  /** Whether the asker is still there. */
+  alive(): boolean;
+}
+
+export interface Pulled {
+  /** Whole records, as they lie in the log. */
+  records: Buffer[];
+  /** Where to go on. */
+  nextOffset: number;
+  /** The offset asked for is none of the queue's: `nextOffset` is the nearest that is. */
+  outside: boolean;
+}
+
+/** Rounds of loading for one pull; more would mean that the cache is thrashing: the asker tries again. */
+const LOAD_ROUNDS_MAX = 16;
+
+export class PlainPuller {
+  readonly #parts: PullPlainParts;
+  readonly #filters = new FilterCache();
+
+  constructor(parts: PullPlainParts) {
+    this.#parts = parts;
+  }
+
+  async pull(ask: PullAsk): Promise<Pulled | Reply> {
+    const filter = this.#check(ask);
+    if ("code" in filter) return filter;
+    const { store, config, clock } = this.#parts;
+    const deadline = clock.monotonicMs() + ask.waitMs;
+    const maxCount = Math.max(1, Math.min(ask.maxMessages, config.maxTransferCountOnMessageInMemory));
+    const selection = new Selection();
+    let { offset } = ask;
+    for (let loads = 0; ; ) {
+      store.select(
+        selection,
+        ask.topic,
+        ask.queueId,
+        offset,
+        maxCount,
+        config.maxTransferBytesOnMessageInMemory,
+        filter,
+      );
+      const { status, nextOffset } = selection;
+      if (status === "found") return this.#found(ask, selection);
+      if (status === "missing") {
+        offset = nextOffset;
+        if (loads++ === LOAD_ROUNDS_MAX) return this.#nothing(ask, offset, false);
+        await store.load(selection, ask.topic, ask.queueId);
+        continue;
+      }
+      if (isOutside(status, offset)) return this.#nothing(ask, nextOffset, true);
+      const over = clock.monotonicMs() >= deadline || !ask.alive();
+      if (status === "noMatch") {
+        offset = nextOffset;
+        if (over) return this.#nothing(ask, offset, false);
+        // A long queue without a match must not stop the loop.
+        await new Promise<void>((resolve) => clock.endOfTurn(resolve));
+      } else if (over || !(await this.#arrival(ask, deadline))) return this.#nothing(ask, offset, false);
+    }
+  }
+
+  #found(ask: PullAsk, selection: Selection): Pulled {
+    const { counters, offsets, stats } = this.#parts;
+    const { count, bytes, nextOffset } = selection;
+    counters.found++;
+    counters.transferred += count;
+    stats.got(ask.group, ask.topic, ask.queueId, count, bytes);
+    offsets.commitPull(ask.group, ask.topic, ask.queueId, nextOffset);
+    return { records: this.#copy(selection), nextOffset, outside: false };
+  }
+
+  #nothing(ask: PullAsk, nextOffset: number, outside: boolean): Pulled {
+    const { counters, offsets } = this.#parts;
+    counters.missed++;
+    offsets.commitPull(ask.group, ask.topic, ask.queueId, nextOffset);
+    return { records: [], nextOffset, outside };
+  }
+
+  #check(ask: PullAsk): UnitFilter | Reply {
+    const { config, groups, topics } = this.#parts;
+    if (!isReadable(config.brokerPermission)) {
+      return refuse("NO_PERMISSION", `the broker[${config.brokerIP1}] pulling message is forbidden`);
+    }
+    const group = groups.find(ask.group);
+    if (group === undefined) {
+      return refuse("SUBSCRIPTION_GROUP_NOT_EXIST", `subscription group [${ask.group}] does not exist, ${FAQ_HINT}`);
+    }
+    if (!group.consumeEnable) return refuse("NO_PERMISSION", `subscription group no permission, ${ask.group}`);
+    const topic = topics.get(ask.topic);
+    if (topic === undefined) {
+      return refuse("TOPIC_NOT_EXIST", `topic[${ask.topic}] not exist, apply first please! ${FAQ_HINT}`);
+    }
+    if (!isReadable(topic.perm)) {
+      return refuse("NO_PERMISSION", `the topic[${ask.topic}] pulling message is forbidden`);
+    }
+    if (!isTagType(ask.expressionType) && !config.enablePropertyFilter) return unsupportedFilter(ask.expressionType);
+    try {
+      return this.#filters.get(ask.expression, ask.expressionType);
+    } catch (error) {
+      return refuse("SUBSCRIPTION_PARSE_FAILED", (error as Error).message);
+    }
+  }
+
+  #copy({ count, logOffsets, sizes }: Selection): Buffer[] {
+    return Array.from({ length: count }, (_, i) => {
+      const record = Buffer.allocUnsafe(sizes[i]);
+      // Selected in this very turn, so still in memory.
+      if (!this.#parts.store.copy(logOffsets[i], record.length, record, 0)) {
+        throw new Error(`log bytes at ${logOffsets[i]} vanished`);
+      }
+      return record;
+    });
+  }
+
+  /** Resolves when something arrived (true) or the time is over; false also when too many wait already. */
+  #arrival(ask: PullAsk, deadline: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const held: Held = {
+        topic: ask.topic,
+        queueId: ask.queueId,
+        deadline,
+        alive: () => {
+          // Whoever left is dropped without a word: the promise must not wait for ever.
+          if (!ask.alive()) resolve(false);
+          return ask.alive();
+        },
+        wake: (last) => {
+          resolve(!last);
+          return true;
+        },
+      };
+      if (!this.#parts.holds.hold(held)) resolve(false);
+    });
+  }
+}
+
+/** Whether an offset is none of the queue's; a queue that never had a message has offset 0. */
+function isOutside(status: SelectionStatus, offset: number): boolean {
+  switch (status) {
+    case "tooSmall":
+    case "beyondEnd":
+      return true;
+    case "noQueue":
+    case "emptyQueue":
+      return offset !== 0;
+    default:
+      return false;
+  }
+}
