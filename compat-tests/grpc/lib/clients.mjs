@@ -14,6 +14,7 @@ export const CLIENTS = [
   { id: "go-5.1.3", prepare: go, tls: true },
   { id: "python-5.1.2", prepare: python, tls: false },
   { id: "node-1.0.8", prepare: node, tls: false },
+  { id: "rust-5.0.0", prepare: rust, tls: false },
 ];
 
 function java(version) {
@@ -83,4 +84,17 @@ function node() {
   const home = join(WORK, "home", "grpc-node-1.0.8");
   mkdirSync(home, { recursive: true });
   return { command: process.execPath, args: [join(directory, "scenarios.mjs")], env: { HOME: home } };
+}
+
+function rust() {
+  need("cargo", ["--version"]);
+  const directory = join(WORK, "grpc-rust-5.0.0");
+  cached(directory, ["grpc/rust"], () =>
+    execFileSync("cargo", ["build", "-q", "--locked"], {
+      cwd: join(HERE, "rust"),
+      env: { ...process.env, CARGO_TARGET_DIR: directory },
+      stdio: ["ignore", 2, 2],
+    }),
+  );
+  return { command: join(directory, "debug", "skylark-grpc-scenarios"), args: [] };
 }

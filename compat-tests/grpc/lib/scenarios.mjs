@@ -8,6 +8,7 @@ const SOON = { groupRetryPolicy: { type: "CUSTOMIZED", customizedRetryPolicy: { 
 export const SCENARIOS = {
   send: { about: "20 sends, received and acknowledged, nothing left", topics: NORMAL, groups: { g: {} }, short: true },
   "send-async": { about: "300 sends at once", topics: NORMAL, groups: {} },
+  "send-batch": { about: "five messages in one request", topics: NORMAL, groups: { g: {} } },
   "send-properties": { about: "unicode, tag, keys, properties, times and hosts", topics: NORMAL, groups: { g: {} } },
   "send-large": { about: "4 MiB is taken, one byte more refused", topics: NORMAL, groups: { g: {} } },
   "send-refused": {
