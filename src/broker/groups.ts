@@ -16,6 +16,7 @@ import {
 import type { MetadataFile } from "../store/metadataFile.ts";
 import { alterAttributes, GROUP_ATTRIBUTES } from "./attributes.ts";
 import { groupNameProblem } from "./names.ts";
+import { TableFile } from "./tableFile.ts";
 
 /** The options this table reads, by Apache's keys. */
 export interface GroupOptions {
@@ -45,13 +46,14 @@ export class Groups {
   readonly #log: Logger;
   readonly #table = new Map<string, SubscriptionGroupConfig>();
   readonly #forbidden = new Map<string, Map<string, number>>();
-  #saved: Promise<void> = Promise.resolve();
+  readonly #saving: TableFile;
 
   constructor(options: GroupOptions, file: MetadataFile, clock: Clock, log: Logger) {
     this.#options = options;
     this.#file = file;
     this.#clock = clock;
     this.#log = log;
+    this.#saving = new TableFile(file, () => this.encode(), clock, log);
     this.#dataVersion = { counter: 0, stateVersion: 0, timestamp: clock.now() };
     for (const group of SYSTEM_GROUPS) this.#table.set(group, newSubscriptionGroupConfig(group));
     this.#load();
@@ -92,7 +94,12 @@ export class Groups {
 
   /** Resolves when every change made so far is on disk; rejects when it could not be written. */
   saved(): Promise<void> {
-    return this.#saved;
+    return this.#saving.saved();
+  }
+
+  /** The last write; rejects when the table is not on disk. */
+  stop(): Promise<void> {
+    return this.#saving.stop();
   }
 
   /** Creates or replaces groups; `attributes` of each are signed changes. Throws with Apache's message. */
@@ -113,7 +120,7 @@ export class Groups {
         changed = true;
       }
     } finally {
-      if (changed) this.#save();
+      if (changed) this.#saving.save();
     }
   }
 
@@ -122,7 +129,7 @@ export class Groups {
     this.#forbidden.delete(group);
     if (!this.#table.delete(group)) return false;
     this.#nextVersion();
-    this.#save();
+    this.#saving.save();
     return true;
   }
 
@@ -140,9 +147,9 @@ export class Groups {
   setForbidden(group: string, topic: string, index: number, on: boolean): void {
     const now = this.forbidden(group, topic);
     const bits = on ? now | (1 << index) : now & ~(1 << index);
-    // Apache drops the whole group once one topic's bits are clear, and saves nothing then.
+    // Apache drops the whole group once one topic's bits are clear; that it saves nothing then is not worth having.
     if (bits <= 0) {
-      this.#forbidden.delete(group);
+      if (this.#forbidden.delete(group)) this.#saving.save();
       return;
     }
     let topics = this.#forbidden.get(group);
@@ -152,7 +159,7 @@ export class Groups {
     }
     topics.set(topic, bits);
     this.#nextVersion();
-    this.#save();
+    this.#saving.save();
   }
 
   /** The prohibitions of the given groups (default all), for dumps. */
@@ -185,13 +192,8 @@ export class Groups {
     this.#table.set(group, config);
     this.#log.info({ group }, "subscription group created");
     this.#nextVersion();
-    this.#save();
+    this.#saving.save();
     return config;
-  }
-
-  #save(): void {
-    this.#saved = this.#file.write(() => this.encode());
-    this.#saved.catch((error) => this.#log.error({ err: error, file: this.#file.path }, "groups not saved"));
   }
 
   #load(): void {

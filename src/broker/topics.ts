@@ -36,6 +36,7 @@ import {
   TRANS_HALF_TOPIC,
   TRANS_OP_HALF_TOPIC,
 } from "./names.ts";
+import { TableFile } from "./tableFile.ts";
 
 /** The options this table reads, by Apache's keys. */
 export interface TopicOptions {
@@ -68,13 +69,14 @@ export class Topics {
   readonly #table = new Map<string, TopicConfig>();
   readonly #system = new Set<string>(commonSystemTopics());
   readonly #listeners: TopicsChanged[] = [];
-  #saved: Promise<void> = Promise.resolve();
+  readonly #saving: TableFile;
 
   constructor(options: TopicOptions, file: MetadataFile, clock: Clock, log: Logger) {
     this.#options = options;
     this.#file = file;
     this.#clock = clock;
     this.#log = log;
+    this.#saving = new TableFile(file, () => this.encode(), clock, log);
     this.#dataVersion = { counter: 0, stateVersion: 0, timestamp: clock.now() };
     this.#addSystemTopics();
     this.#load();
@@ -133,7 +135,25 @@ export class Topics {
 
   /** Resolves when every change made so far is on disk; rejects when it could not be written. */
   saved(): Promise<void> {
-    return this.#saved;
+    return this.#saving.saved();
+  }
+
+  /** Whether a topic was created that is not on disk yet. Hot. */
+  get hasUnsaved(): boolean {
+    return this.#saving.hasUnsaved;
+  }
+
+  /**
+   * Undefined when the topic is on disk, else a promise that never rejects: a message must not be acknowledged before its new
+   * topic survives a crash, or consumers could not ask for it.
+   */
+  whenSaved(topic: string): Promise<void> | undefined {
+    return this.#saving.whenSaved(topic);
+  }
+
+  /** The last write; rejects when the table is not on disk. */
+  stop(): Promise<void> {
+    return this.#saving.stop();
   }
 
   /**
@@ -242,7 +262,7 @@ export class Topics {
     }
     if (!changed) return;
     this.#nextVersion();
-    this.#save();
+    this.#saving.save();
   }
 
   /** Forgets a topic; false when there was none. */
@@ -276,7 +296,8 @@ export class Topics {
   #add(config: TopicConfig): TopicConfig {
     this.#table.set(config.topicName, config);
     this.#log.info({ topic: config.topicName, queues: config.writeQueueNums, perm: config.perm }, "topic created");
-    this.#touch([config]);
+    this.#nextVersion();
+    this.#announce([config], config.topicName);
     return config;
   }
 
@@ -285,14 +306,9 @@ export class Topics {
     this.#announce(changed);
   }
 
-  #announce(changed: TopicConfig[]): void {
-    this.#save();
+  #announce(changed: TopicConfig[], added?: string): void {
+    this.#saving.save(added);
     for (const listener of this.#listeners) listener(changed);
-  }
-
-  #save(): void {
-    this.#saved = this.#file.write(() => this.encode());
-    this.#saved.catch((error) => this.#log.error({ err: error, file: this.#file.path }, "topics not saved"));
   }
 
   #load(): void {

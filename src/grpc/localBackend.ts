@@ -107,6 +107,7 @@ export class LocalBackend implements Backend {
       messages.length === 1
         ? await sendMessage(this.#sender, request, checked, { ...head, ...first }, CURRENT_VERSION)
         : await sendList(this.#parts, head, messages);
+    await this.#parts.topics.whenSaved(topic);
     return outcomeOf(reply, messages.length);
   }
 

@@ -43,6 +43,7 @@ export function groupAdminRows(parts: Parts): Row[] {
       if (parts.config.autoDeleteUnusedStats) parts.stats.groupDeleted(group);
       if (header.cleanOffset) parts.offsets.deleteGroup(group);
       await groups.saved();
+      await parts.offsets.persist();
       return ok();
     }),
     requestRow("GET_SUBSCRIPTIONGROUP_CONFIG", GetSubscriptionGroupConfigRequestHeader, ({ header }) => {
@@ -50,10 +51,11 @@ export function groupAdminRows(parts: Parts): Row[] {
       if (config === undefined) return refuse("SUBSCRIPTION_GROUP_NOT_EXIST", "No group in this broker");
       return ok(undefined, encodeSubscriptionGroupConfig(config));
     }),
-    requestRow("UPDATE_AND_GET_GROUP_FORBIDDEN", UpdateGroupForbiddenRequestHeader, ({ header }) => {
+    requestRow("UPDATE_AND_GET_GROUP_FORBIDDEN", UpdateGroupForbiddenRequestHeader, async ({ header }) => {
       const group = need(header.group, "group");
       const topic = need(header.topic, "topic");
       if (header.readable !== undefined) groups.setForbidden(group, topic, FORBID_READ, !header.readable);
+      await groups.saved();
       const readable = !groups.isForbidden(group, topic, FORBID_READ);
       return { ...ok(undefined, writeJavaJson({ group, readable, topic })), remark: "" };
     }),

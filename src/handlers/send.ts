@@ -57,8 +57,7 @@ class BatchReplier implements AckTarget {
   }
 
   appended(pending: PendingAppend): void {
-    if (!this.#out.open) return;
-    this.#out.reply(pending.opaque, pending.serialization, this.#sender.replyOf(pending, this.#uniqueKey));
+    this.#sender.answer(this.#out, pending, pending.queue?.topic, this.#uniqueKey);
   }
 }
 
@@ -75,10 +74,10 @@ class SendReplier implements AckTarget {
   appended(pending: PendingAppend): void {
     if (!this.#out.open) return;
     const sender = this.#sender;
-    if (pending.status === "ok") {
+    if (pending.status === "ok" && !sender.parts.topics.hasUnsaved) {
       sender.pieces().write(this.#out, pending.serialization, pending.opaque, pending);
     } else {
-      this.#out.reply(pending.opaque, pending.serialization, sender.replyOf(pending));
+      sender.answer(this.#out, pending, pending.queue?.topic);
     }
   }
 }
@@ -274,6 +273,16 @@ export class Sender {
     const oneway = (call.view.flag & FLAG_ONEWAY) !== 0;
     const target = oneway ? ONEWAY : new BatchReplier(call.out, this, uniqueKey);
     store.appendBatch(batch.count, next, queue, target, call.view.opaque, call.view.serialization);
+  }
+
+  /** Answers an append the long way; when its topic is new, not before that is on disk. */
+  answer(out: ReplyOut, pending: PendingAppend, topic = "", batchKey?: string): void {
+    if (!out.open) return;
+    const { opaque, serialization } = pending;
+    const reply = this.replyOf(pending, batchKey);
+    const saved = this.parts.topics.whenSaved(topic);
+    if (saved === undefined) out.reply(opaque, serialization, reply);
+    else void saved.then(() => out.reply(opaque, serialization, reply));
   }
 
   /** The reply of an append that does not take the short way: a batch, or anything but plain success. */

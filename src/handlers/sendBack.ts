@@ -65,6 +65,7 @@ async function sendBack(parts: Parts, call: Call<ConsumerSendMsgBackRequestHeade
   parts.schedule.levels.defer(again);
 
   const result = await store.put(again);
+  await topics.whenSaved(dead ? dlqTopic(group) : retry.topicName);
   if (!isTaken(result)) return refuse("SYSTEM_ERROR", refusal(result));
   parts.stats.sentBack(group, message.properties.get(Property.RETRY_TOPIC) ?? message.topic);
   if (dead) {

@@ -81,6 +81,7 @@ export async function sendMessage(
     if (refused !== undefined) return timerReply(parts.config, refused);
   }
   const result = await parts.store.put(message);
+  await parts.topics.whenSaved(realTopic);
   if (half && isStored(result)) parts.transactions.metrics.add(realTopic, 1);
   return appendReply(parts, result, {
     msgId: formatMessageId(parts.store.storeHost, result.logOffset),

@@ -209,28 +209,43 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     port: config.listenPort,
     grpcPort: grpc?.port,
     async close() {
-      server.stopAccepting();
-      fast.stopAccepting();
-      await registration.stop();
-      holds.stop();
-      routes.stop();
-      await pops.stop();
-      await schedule.stop();
-      await checks.stop();
-      await timers?.stop();
-      clients.stop();
-      stats.stop();
-      counters.stop();
-      await Promise.all([server.close(), fast.close(), grpc?.close()]);
-      client.close();
-      await transactions.stop();
-      await offsets.stop();
-      await consumerFilters.stop();
-      await topics.saved();
-      await groups.saved();
-      await store.close();
+      await inTurn(
+        () => server.stopAccepting(),
+        () => fast.stopAccepting(),
+        () => registration.stop(),
+        () => holds.stop(),
+        () => routes.stop(),
+        () => pops.stop(),
+        () => schedule.stop(),
+        () => checks.stop(),
+        () => timers?.stop(),
+        () => clients.stop(),
+        () => stats.stop(),
+        () => counters.stop(),
+        () => Promise.all([server.close(), fast.close(), grpc?.close()]),
+        () => client.close(),
+        () => transactions.stop(),
+        () => offsets.stop(),
+        () => consumerFilters.stop(),
+        () => topics.stop(),
+        () => groups.stop(),
+        () => store.close(),
+      );
     },
   };
+}
+
+/** Runs all steps, one after the other, whatever fails: what comes last is the store. Rejects with the first failure. */
+async function inTurn(...steps: (() => unknown)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** The fast port is a convenience of old clients: when it is taken, the broker goes on without it and says so. */

@@ -57,8 +57,11 @@ export async function startClusterServers(runtime: Runtime, options: ClusterOpti
     namesrv,
     broker,
     async close() {
-      await broker.close();
-      await namesrv.close();
+      try {
+        await broker.close();
+      } finally {
+        await namesrv.close();
+      }
     },
   };
 }

@@ -1,4 +1,13 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -182,6 +191,53 @@ describe("an embedded cluster", () => {
     closing(await startCluster({ store }));
     await expect(startCluster({ store })).rejects.toThrow(/lock|another/i);
     expect(existsSync(store)).toBe(true);
+  });
+
+  it("has a new topic on disk before it acknowledges the topic's first message", async () => {
+    const store = directory();
+    const cluster = closing(await startCluster({ store }));
+    const one = await client(cluster.brokerAddr);
+    const onDisk = () => readFileSync(join(store, "config", "topics.json"), "utf8");
+    for (const topic of ["First", "Second", "Third"]) {
+      expect(await send(one, topic, "x")).toMatchObject({ code: 0 });
+      expect(onDisk()).toContain(`"${topic}"`);
+    }
+    const fields = { a: "p", b: "Delayed", c: "TBW102", d: 1, e: 0, f: 0, g: 1, h: 0, i: "DELAY\u00011\u0002" };
+    expect(await one.ask(RequestCode.SEND_MESSAGE_V2, { fields, body: "x" })).toMatchObject({ code: 0 });
+    expect(onDisk()).toContain('"Delayed"');
+  });
+
+  it("that could not open its store lets go of it", async () => {
+    const store = directory();
+    await closing(await startCluster({ store, config: { mappedFileSizeCommitLog: "65536" } })).close();
+    mkdirSync(join(store, "commitlog"), { recursive: true });
+    const log = join(store, "commitlog", "0".repeat(20));
+    writeFileSync(log, "");
+    truncateSync(log, 131072);
+    const config = { mappedFileSizeCommitLog: "65536" };
+    await expect(startCluster({ store, config })).rejects.toThrow("the configured file size is 65536");
+    truncateSync(log, 65536);
+    const again = closing(await startCluster({ store, config }));
+    expect((await send(await client(again.brokerAddr), "Again", "x")).code).toBe(0);
+  });
+
+  it("closes its store although a file of its state cannot be written, and says which", async () => {
+    const store = directory();
+    const cluster = await startCluster({ store });
+    const one = await client(cluster.brokerAddr);
+    await send(one, "T", "x");
+    await pull(one, "T");
+    const fields = { consumerGroup: "g", topic: "T", queueId: 0, commitOffset: 1 };
+    expect((await one.ask(RequestCode.UPDATE_CONSUMER_OFFSET, { fields })).code).toBe(0);
+    const inTheWay = join(store, "config", "consumerOffset.json.tmp");
+    rmSync(inTheWay, { force: true });
+    mkdirSync(inTheWay);
+    await expect(cluster.close()).rejects.toThrow(/consumerOffset/);
+    expect(existsSync(join(store, "abort"))).toBe(false);
+    expect(await refused(cluster.namesrvAddr)).toBe(true);
+    rmSync(inTheWay, { recursive: true });
+    const second = closing(await startCluster({ store }));
+    expect((await send(await client(second.brokerAddr), "T", "y")).code).toBe(0);
   });
 
   it("that cannot start leaves nothing behind either", async () => {

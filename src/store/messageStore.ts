@@ -110,10 +110,21 @@ export class MessageStore implements Store {
 
   /** Locks the store, recovers it, starts its rhythm. */
   async start(): Promise<void> {
-    const { disk, clock, turn } = this.#context;
+    const { disk } = this.#context;
     const root = this.#options.storePathRootDir;
     this.#logNames.mkdir(root);
     this.#lock = disk.lock(path.join(root, "lock"));
+    try {
+      await this.#open();
+    } catch (error) {
+      this.#letGo();
+      throw error;
+    }
+  }
+
+  async #open(): Promise<void> {
+    const { disk, clock, turn } = this.#context;
+    const root = this.#options.storePathRootDir;
     const clean = !disk.exists(this.#abortPath);
     // Before recovery changes anything: a crash in the middle of it must not look like a clean stop.
     disk.open(this.#abortPath, { create: true }).close();
@@ -173,10 +184,15 @@ export class MessageStore implements Store {
       }
     } finally {
       this.#flush.abandon();
-      this.#derived.index?.close();
-      this.#cache.closeAll();
-      this.#lock?.release();
+      this.#letGo();
     }
+  }
+
+  /** Files and lock, for others. */
+  #letGo(): void {
+    this.#derived.index?.close();
+    this.#cache.closeAll();
+    this.#lock?.release();
   }
 
   get #abortPath(): string {
