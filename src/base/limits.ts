@@ -37,6 +37,8 @@ export const QUEUE_TAIL_UNITS_MAX = 4096;
 export const STORE_OPEN_FILES_MAX = 512;
 /** Held (long-polling) pulls of the whole broker; above it a pull answers at once. */
 export const PULL_HOLDS_MAX = 100_000;
+/** Queues locked by orderly consumers, all groups together, about 200 bytes each; above it nothing new is locked. */
+export const QUEUE_LOCKS_MAX = 200_000;
 /** Appends that may wait for their acknowledgement (a stalled disk under SYNC_FLUSH); above it sends are refused as busy. */
 export const APPENDS_PENDING_MAX = 131_072;
 /** Nesting of an SQL92 expression: parsing and evaluating recurse this deep. Chains of AND and OR count as one level. */

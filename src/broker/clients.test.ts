@@ -109,6 +109,25 @@ describe("Clients", () => {
     expect(many.map((one) => notified(one).length)).toEqual(many.map(() => 1));
   });
 
+  it("takes a heartbeat with very many topics again and again without stopping everybody", () => {
+    const { clients } = make();
+    const many = Array.from({ length: 60_000 }, (_, i) => sub(`topic-${i}`));
+    const a = client("a");
+    const began = performance.now();
+    for (let i = 0; i < 3; i++) clients.registerConsumer("g", a, PUSH, many, true);
+    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(clients.consumerGroup("g")?.subscriptions.size).toBe(60_000);
+  });
+
+  it("remembers no fingerprint of a group that has no member", () => {
+    const { clients } = make();
+    expect(clients.noteFingerprint("g", 1)).toBe(false);
+    expect(clients.noteFingerprint("g", 2)).toBe(false);
+    clients.registerConsumer("g", client("a"), PUSH, [sub("T")], true);
+    expect(clients.noteFingerprint("g", 1)).toBe(false);
+    expect(clients.noteFingerprint("g", 2)).toBe(true);
+  });
+
   it("keeps the newest subscription by subVersion and drops topics that a heartbeat no longer names", () => {
     const { clients } = make();
     const a = client("a");
@@ -188,6 +207,7 @@ describe("Clients", () => {
 
   it("notices that another client of a group sent other subscriptions (heartbeat V2)", () => {
     const { clients } = make();
+    clients.registerConsumer("g", client("a"), PUSH, [sub("T")], true);
     expect(clients.noteFingerprint("g", 1)).toBe(false);
     expect(clients.noteFingerprint("g", 1)).toBe(false);
     expect(clients.noteFingerprint("g", 2)).toBe(true);

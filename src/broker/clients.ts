@@ -85,14 +85,16 @@ export class ConsumerGroup implements ConsumerKind {
   /** Takes over a client's subscriptions; true when a topic came or went (a newer expression is no change). */
   subscribe(list: readonly SubscriptionData[]): boolean {
     let changed = false;
+    const named = new Set<string>();
     for (const item of list) {
+      named.add(item.topic);
       const known = this.subscriptions.get(item.topic);
       if (known === undefined) changed = true;
       else if (item.subVersion <= known.subVersion) continue;
       this.subscriptions.set(item.topic, item);
     }
     for (const topic of this.subscriptions.keys()) {
-      if (list.some((item) => item.topic === topic)) continue;
+      if (named.has(topic)) continue;
       this.subscriptions.delete(topic);
       changed = true;
     }
@@ -258,8 +260,12 @@ export class Clients {
     this.#leaveProducers(group, caller.id);
   }
 
-  /** Keeps the fingerprint of a group's last heartbeat (V2); true when another client sent a different one before. */
+  /**
+   * Keeps the fingerprint of a registered consumer's last heartbeat (V2); true when another client of its group sent a
+   * different one before.
+   */
   noteFingerprint(group: string, fingerprint: number): boolean {
+    if (!this.#consumers.has(group)) return false;
     const before = this.#fingerprints.get(group);
     this.#fingerprints.set(group, fingerprint);
     return before !== undefined && before !== fingerprint;

@@ -76,10 +76,12 @@ export class ConsumerFilters implements SubscriptionListener {
     for (const item of subscriptions) {
       if (!isTagType(item.expressionType) && item.subString !== "") this.#register(group, item);
     }
+    if (this.#table.size === 0) return;
     // A topic that the group no longer subscribes to.
+    const named = new Set(subscriptions.map((item) => item.topic));
     for (const [topic, groups] of this.#table) {
       const known = groups.get(group);
-      if (known === undefined || isDead(known) || subscriptions.some((item) => item.topic === topic)) continue;
+      if (known === undefined || isDead(known) || named.has(topic)) continue;
       known.deadTime = this.#clock.now();
       this.#changed = true;
     }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { QUEUE_LOCKS_MAX } from "../base/limits.ts";
 import { silentLogger } from "../base/log.ts";
 import { FakeClock } from "../testing/fakeClock.ts";
 import { LOCK_LIVE_MS, QueueLocks } from "./queueLocks.ts";
@@ -36,6 +37,17 @@ describe("QueueLocks", () => {
     expect(locks.tryLock("g", queue(0), "b")).toBe(true);
     expect(locks.tryLock("g", queue(0), "a")).toBe(false);
     expect(locks.allExpired("g")).toBe(false);
+  });
+
+  it("refuses more locks than it has memory for, until some are given up", () => {
+    const { locks } = make();
+    const many = Array.from({ length: QUEUE_LOCKS_MAX }, (_, i) => queue(i));
+    expect(locks.tryLockBatch("g", many, "a")).toHaveLength(QUEUE_LOCKS_MAX);
+    expect(locks.tryLock("h", queue(0), "b")).toBe(false);
+    expect(locks.tryLock("g", queue(0), "a")).toBe(true);
+    locks.unlockBatch("g", [queue(0)], "a");
+    expect(locks.tryLock("h", queue(0), "b")).toBe(true);
+    expect(locks.tryLock("h", queue(1), "b")).toBe(false);
   });
 
   it("unlocks only what the client holds", () => {

@@ -3,6 +3,7 @@
  * owner renews by locking again; in memory only, so a restarted broker starts without locks.
  */
 import type { Clock } from "../base/clock.ts";
+import { QUEUE_LOCKS_MAX } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { MessageQueue } from "../protocol/bodies/messageQueue.ts";
 
@@ -21,6 +22,8 @@ export class QueueLocks {
   readonly #liveMs: number;
   readonly #byGroup = new Map<string, Map<string, Lock>>();
   #sweptAt: number;
+  /** Locks of all groups. */
+  #count = 0;
 
   constructor(clock: Clock, log: Logger, liveMs: number = LOCK_LIVE_MS) {
     this.#clock = clock;
@@ -29,19 +32,21 @@ export class QueueLocks {
     this.#sweptAt = clock.monotonicMs();
   }
 
-  /** Locks or renews; false while another client holds the queue. */
+  /** Locks or renews; false while another client holds the queue, or when there are QUEUE_LOCKS_MAX of others. */
   tryLock(group: string, queue: MessageQueue, clientId: string): boolean {
     const now = this.#clock.monotonicMs();
     if (now - this.#sweptAt > this.#liveMs) this.#sweep(now);
     let locks = this.#byGroup.get(group);
-    if (locks === undefined) {
-      locks = new Map();
-      this.#byGroup.set(group, locks);
-    }
     const key = keyOf(queue);
-    const lock = locks.get(key);
+    const lock = locks?.get(key);
     if (lock === undefined) {
+      if (this.#count >= QUEUE_LOCKS_MAX) return false;
+      if (locks === undefined) {
+        locks = new Map();
+        this.#byGroup.set(group, locks);
+      }
       locks.set(key, { clientId, renewed: now });
+      this.#count++;
       return true;
     }
     if (lock.clientId !== clientId) {
@@ -66,8 +71,10 @@ export class QueueLocks {
       const key = keyOf(queue);
       const lock = locks.get(key);
       if (lock === undefined) continue;
-      if (lock.clientId === clientId) locks.delete(key);
-      else
+      if (lock.clientId === clientId) {
+        locks.delete(key);
+        this.#count--;
+      } else
         this.#log.warn(
           { group, queue, holder: lock.clientId, clientId },
           "queue not unlocked: locked by another client",
@@ -89,7 +96,9 @@ export class QueueLocks {
     for (const [group, locks] of this.#byGroup) {
       for (const [key, lock] of locks) {
         // One period more than the lease: a lock that merely expired still tells who held it.
-        if (now - lock.renewed > 2 * this.#liveMs) locks.delete(key);
+        if (now - lock.renewed <= 2 * this.#liveMs) continue;
+        locks.delete(key);
+        this.#count--;
       }
       if (locks.size === 0) this.#byGroup.delete(group);
     }

@@ -42,8 +42,6 @@ function heartbeat(parts: Parts, call: Call): Reply {
   let subscriptionsChanged = !v2;
   for (const consumer of data.consumerDataSet) {
     if (parts.config.rejectPullConsumerEnable && consumer.consumeType === "CONSUME_ACTIVELY") continue;
-    const different = parts.clients.noteFingerprint(consumer.groupName, data.heartbeatFingerprint);
-    subscriptionsChanged ||= v2 && different;
     const group = parts.groups.find(consumer.groupName);
     if (group === undefined) continue;
     createRetryTopic(parts, consumer, group.retryQueueNums);
@@ -58,6 +56,8 @@ function heartbeat(parts: Parts, call: Call): Reply {
       v2 && data.withoutSub ? undefined : consumer.subscriptionDataSet,
       group.notifyConsumerIdsChangedEnable,
     );
+    const different = parts.clients.noteFingerprint(consumer.groupName, data.heartbeatFingerprint);
+    subscriptionsChanged ||= v2 && different;
   }
   for (const producer of data.producerDataSet) parts.clients.registerProducer(producer.groupName, client);
   return ok({ IS_SUPPORT_HEART_BEAT_V2: true, IS_SUB_CHANGE: subscriptionsChanged });

@@ -34,9 +34,9 @@ export interface Caller {
   /** The address by which the client reached this server, without the port. */
   readonly reachedBy: string;
   readonly open: boolean;
-  /** Sends a oneway request (broker to client); false when the connection is gone. */
+  /** Sends a oneway request (broker to client); false when the connection is gone, or its peer does not read. */
   tell(code: number, header: Record<string, string | number | boolean | undefined>, body?: Buffer | string): boolean;
-  /** Sends a request (broker to client) and waits; rejects on time-out or when the connection closes. */
+  /** Sends a request (broker to client) and waits; rejects on time-out, when the connection closes, or its peer does not read. */
   ask(
     code: number,
     header: Record<string, string | number | boolean | undefined>,

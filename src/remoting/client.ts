@@ -23,6 +23,7 @@ export class RemotingClient {
       log,
       slabs: new SlabPool(),
       lookup: (code) => notSupported(code),
+      outgoing: true,
       dirty,
       nextId: () => --this.#ids,
     };

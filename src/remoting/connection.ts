@@ -38,6 +38,8 @@ export interface ConnectionContext {
   slabs: SlabPool;
   /** Row of a request code, or the refusal for a code without one. */
   lookup(code: number): Row | Reply;
+  /** The other ends are servers that this process chose: what they are asked is bounded, and may take its time. */
+  outgoing: boolean;
   /** Connections with output to write at the end of this turn. */
   dirty: Connection[];
   nextId(): number;
@@ -276,7 +278,6 @@ export class Connection implements Caller, ReplyOut, HotCall {
       this.#takeBack();
       return;
     }
-    this.activeAt = this.#context.clock.monotonicMs();
     const socket = this.#socket;
     if (this.#filled.length > 0) {
       socket.cork();
@@ -287,6 +288,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
     } else if (current !== undefined) {
       this.#lend(current);
     }
+    // Bytes that the peer does not take are no sign of its life.
+    if (socket.writableLength === 0) this.activeAt = this.#context.clock.monotonicMs();
     this.#takeBack();
     this.#checkPressure();
   }
@@ -349,8 +352,13 @@ export class Connection implements Caller, ReplyOut, HotCall {
 
   // ---- requests of ours ----
 
+  /** A client that reads nothing would gather what it is told without end. */
+  get #deaf(): boolean {
+    return !this.#context.outgoing && this.congested;
+  }
+
   tell(code: number, header: Fields, body?: Buffer | string): boolean {
-    if (!this.open) return false;
+    if (!this.open || this.#deaf) return false;
     const opaque = this.#nextOpaque++;
     this.#write(encodeFrame({ code, flag: FLAG_ONEWAY, opaque, serialization: SERIALIZE_JSON, fields: header }, body));
     return true;
@@ -358,6 +366,7 @@ export class Connection implements Caller, ReplyOut, HotCall {
 
   ask(code: number, header: Fields, body: Buffer | string | undefined, timeoutMs: number): Promise<Answer> {
     if (!this.open) return Promise.reject(new Error(`${this.address}: the connection is closed`));
+    if (this.#deaf) return Promise.reject(new Error(`${this.address}: the client does not read what it is sent`));
     const opaque = this.#nextOpaque++;
     return new Promise((resolve, reject) => {
       const timer = this.#context.clock.after(timeoutMs, () => {

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
-import { connect, createServer } from "node:net";
+import { connect, createServer, Server } from "node:net";
 import { pino } from "pino";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { CONNECTION_IDLE_MS, CONNECTION_OUT_HIGH_BYTES } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
@@ -451,6 +451,31 @@ describe("a peer that does not read", () => {
     expect(one.received.map((reply) => reply.opaque)).toEqual(frames.map((_, i) => i));
     expect(one.received.every((reply) => reply.body.length === 256 * 1024 && reply.body[7] === 7)).toBe(true);
   });
+
+  it("is told nothing more before it has read what it was told, and counts as idle", async () => {
+    const clock = new FakeClock();
+    const { port, callers, server } = await start({ clock });
+    const one = await client(port);
+    await one.ask(GREET);
+    one.socket.pause();
+    const [caller] = callers;
+    const text = "x".repeat(20_000);
+    let told = 0;
+    const tell = async () => {
+      for (let i = 0; i < 10; i++) if (caller.tell(77, { text })) told++;
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    for (let turn = 0; turn < 200; turn++) await tell();
+    // What the kernel takes is its own affair.
+    expect(told * text.length).toBeLessThan(CONNECTION_OUT_HIGH_BYTES + 10 * MIB);
+    await expect(caller.ask(77, {}, undefined, 1_000)).rejects.toThrow("does not read");
+    for (let second = 0; second < CONNECTION_IDLE_MS / 1_000 + 10; second++) {
+      await tell();
+      await clock.advance(1_000);
+    }
+    await until(() => server.connections === 0, "it was closed as idle");
+    expect(caller.tell(77, {})).toBe(false);
+  });
 });
 
 describe("an idle connection", () => {
@@ -509,6 +534,16 @@ describe("a server that closes", () => {
     const { port } = await start();
     const { server } = await start();
     await expect(server.listen("127.0.0.1", port)).rejects.toThrow(`cannot listen on 127.0.0.1:${port}: `);
+  });
+
+  it("survives errors of its listening socket, such as too many open files", async () => {
+    const listen = vi.spyOn(Server.prototype, "listen");
+    const { port, lines } = await start();
+    const listening = listen.mock.contexts[0] as Server;
+    listen.mockRestore();
+    for (let i = 0; i < 3; i++) listening.emit("error", new Error("accept EMFILE"));
+    expect(lines.map(({ msg }) => msg)).toEqual(Array(3).fill("a connection could not be accepted"));
+    expect((await (await client(port)).ask(ECHO)).code).toBe(0);
   });
 });
 

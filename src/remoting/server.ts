@@ -49,6 +49,7 @@ export class RemotingServer {
       log: options.log,
       slabs: new SlabPool(),
       lookup: (code) => this.#rows.get(code) ?? notSupported(code),
+      outgoing: false,
       dirty,
       nextId: () => ++connectionIds,
     };
@@ -59,10 +60,14 @@ export class RemotingServer {
   listen(host: string, port: number): Promise<number> {
     const server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
     this.#server = server;
-    this.#sweep = this.#options.clock.every(IDLE_SWEEP_MS, () => this.#closeIdle());
     return new Promise((resolve, reject) => {
-      server.once("error", (error) => reject(new Error(`cannot listen on ${host}:${port}: ${error.message}`)));
+      const refused = (error: Error) => reject(new Error(`cannot listen on ${host}:${port}: ${error.message}`));
+      server.once("error", refused);
       server.listen({ host, port, backlog: this.#options.config?.serverSocketBacklog ?? BACKLOG }, () => {
+        server.off("error", refused);
+        // Too many open files, for instance: whoever is connected must not suffer from it.
+        server.on("error", (error) => this.#options.log.error({ err: error }, "a connection could not be accepted"));
+        this.#sweep = this.#options.clock.every(IDLE_SWEEP_MS, () => this.#closeIdle());
         const address = server.address();
         resolve(typeof address === "object" && address !== null ? address.port : port);
       });
