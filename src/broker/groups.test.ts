@@ -68,6 +68,18 @@ describe("Groups", () => {
     expect(groups.delete("g")).toBe(false);
   });
 
+  it("lifts one prohibition, keeps the others, and a restart does not bring it back", async () => {
+    const { groups, disk } = make();
+    groups.setForbidden("g", "T", 2, true);
+    groups.setForbidden("g", "U", 2, true);
+    groups.setForbidden("g", "T", 2, false);
+    await groups.saved();
+    for (const table of [groups, make({}, disk).groups]) {
+      expect(table.isForbidden("g", "T", 2)).toBe(false);
+      expect(table.isForbidden("g", "U", 2)).toBe(true);
+    }
+  });
+
   it("reads the subscriptionGroup.json of Apache 5.5.0", () => {
     const disk = new MemoryDisk();
     disk.put(

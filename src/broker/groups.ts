@@ -144,20 +144,19 @@ export class Groups {
     return bits === undefined || bits < 0 ? 0 : bits;
   }
 
+  /** Apache drops the whole group once one topic's bits are clear, and the file keeps them until the next change. */
   setForbidden(group: string, topic: string, index: number, on: boolean): void {
     const now = this.forbidden(group, topic);
     const bits = on ? now | (1 << index) : now & ~(1 << index);
-    // Apache drops the whole group once one topic's bits are clear; that it saves nothing then is not worth having.
-    if (bits <= 0) {
-      if (this.#forbidden.delete(group)) this.#saving.save();
-      return;
-    }
+    if (bits === now) return;
     let topics = this.#forbidden.get(group);
     if (topics === undefined) {
       topics = new Map();
       this.#forbidden.set(group, topics);
     }
-    topics.set(topic, bits);
+    if (bits > 0) topics.set(topic, bits);
+    else topics.delete(topic);
+    if (topics.size === 0) this.#forbidden.delete(group);
     this.#nextVersion();
     this.#saving.save();
   }

@@ -55,6 +55,15 @@ describe("Offsets", () => {
     expect(again.ofGroup("g", "T")).toEqual(offsets.ofGroup("g", "T"));
   });
 
+  it("says that a change is on disk when it is, also when another's write of it has begun already", async () => {
+    const { offsets, disk } = make();
+    offsets.commit("g", "T", 0, 12);
+    const first = offsets.persist();
+    await offsets.persist();
+    expect(make({}, disk).offsets.query("g", "T", 0)).toBe(12);
+    await first;
+  });
+
   it("reads the consumerOffset.json of Apache 5.5.0, which keys queues by bare integers", () => {
     const disk = new MemoryDisk();
     disk.put(

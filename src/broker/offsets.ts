@@ -131,6 +131,8 @@ export class Offsets {
   #commits = 0;
   /** Changes since the last write, so that an idle broker writes nothing. */
   #dirty = false;
+  /** The last write that was begun. */
+  #persisted: Promise<void> = Promise.resolve();
   #timer: Timer | undefined;
   #journal: OffsetJournal | undefined;
   /** The journal's position when the loaded file was written; undefined when another kind of broker wrote it. */
@@ -282,9 +284,13 @@ export class Offsets {
     this.#dirty = true;
   }
 
-  /** Writes the file when something changed. */
-  async persist(): Promise<void> {
-    if (!this.#dirty) return;
+  /** Writes the file when something changed; resolves when all that was changed before the call is on disk. */
+  persist(): Promise<void> {
+    if (this.#dirty) this.#persisted = this.#persist();
+    return this.#persisted;
+  }
+
+  async #persist(): Promise<void> {
     this.#dirty = false;
     try {
       await this.#journal?.beforePersist();

@@ -11,6 +11,7 @@ import {
 } from "../config/index.ts";
 import { type DataVersion, encodeDataVersion, nextDataVersion } from "../protocol/bodies/dataVersion.ts";
 import type { Call, Reply, Row } from "../protocol/dispatch.ts";
+import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import { type BrokerParts, ok, refuse, requestRow } from "./parts.ts";
 
 type Parts = Pick<BrokerParts, "config" | "configFile" | "clock" | "log" | "topics" | "registration">;
@@ -23,7 +24,7 @@ export function brokerConfigRows(parts: Parts): Row[] {
     ),
     requestRow("UPDATE_BROKER_CONFIG", undefined, async (call) => {
       const reply = await update(parts, call);
-      version = nextDataVersion(version, parts.clock.now());
+      if (reply.code === ResponseCode.SUCCESS) version = nextDataVersion(version, parts.clock.now());
       return reply;
     }),
   ];
@@ -32,9 +33,8 @@ export function brokerConfigRows(parts: Parts): Row[] {
 const BLACK_LIST = "Can not update config in black list.";
 
 /**
- * All entries are taken or none; wrong values and unknown keys are refused. What only acts at the next start is taken, too.
- * What only acts at the next start is taken too, and the remark says so; Apache answers
- * success and does nothing with some of those.
+ * All entries are taken or none; wrong values and unknown keys are refused. What only acts at the next start is taken,
+ * too, and the remark says so; Apache answers success and does nothing with some of those.
  */
 async function update(parts: Parts, call: Call): Promise<Reply> {
   const { config, log } = parts;

@@ -281,6 +281,16 @@ describe("options over the wire (rule 16)", () => {
     });
   });
 
+  it("counts changes, not refusals", async () => {
+    const broker = fakeBroker();
+    const counter = async () => JSON.parse(String((await broker.ask("GET_BROKER_CONFIG", {})).header?.version)).counter;
+    const before = await counter();
+    await broker.ask("UPDATE_BROKER_CONFIG", {}, { body: Buffer.from("noSuchOption=1") });
+    expect(await counter()).toBe(before);
+    await broker.ask("UPDATE_BROKER_CONFIG", {}, { body: Buffer.from("traceOn=false") });
+    expect(await counter()).toBe(before + 1);
+  });
+
   it("takes all entries or none", async () => {
     const broker = fakeBroker();
     const body = "enableMixedMessageType=true\nregisterNameServerPeriod=soon\n";
@@ -338,8 +348,8 @@ describe("GET_BROKER_RUNTIME_INFO (rule 17)", () => {
     const broker = await withTopic();
     broker.counters.start();
     broker.counters.puts = 100;
-    broker.stats.putCounts("T", 0).add(500);
-    broker.stats.putCounts("SCHEDULE_TOPIC_XXXX", 0).add(500);
+    broker.stats.putCounts("T", 0).add(500, 0);
+    broker.stats.putCounts("SCHEDULE_TOPIC_XXXX", 0).add(500, 0);
     broker.stats.putTimes.add(3);
     broker.stats.putTimes.turnMinute();
     await broker.clock.advance(10_000);
@@ -383,7 +393,7 @@ describe("VIEW_BROKER_STATS_DATA", () => {
   it("answers minute, hour and day in Apache's form", async () => {
     const broker = await withTopic();
     broker.stats.start();
-    for (let i = 0; i < 25; i++) broker.stats.putCounts("T", 0).add(100);
+    for (let i = 0; i < 25; i++) broker.stats.putCounts("T", 0).add(100, 0);
     await broker.clock.advance(10_000);
     expect(await view(broker, "TOPIC_PUT_SIZE", "T")).toEqual({
       code: 0,
@@ -403,8 +413,8 @@ describe("VIEW_BROKER_STATS_DATA", () => {
 
   it("forgets a deleted topic and a deleted group", async () => {
     const broker = await withTopic();
-    broker.stats.putCounts("T", 0).add(1);
-    broker.stats.got("g", "T", 0, 1, 1);
+    broker.stats.putCounts("T", 0).add(1, 0);
+    broker.stats.got("g", "T", 0, 1, 1, 0);
     await broker.ask("DELETE_SUBSCRIPTIONGROUP", { groupName: "g" });
     expect((await view(broker, "GROUP_GET_NUMS", "T@g")).code).toBe(ResponseCode.SYSTEM_ERROR);
     await broker.ask("DELETE_TOPIC_IN_BROKER", { topic: "T" });

@@ -90,6 +90,8 @@ interface Checked {
 export class PopService {
   readonly #parts: PopParts;
   readonly #filters = new FilterCache();
+  /** How long the pop being tried waited for bytes from the disk, ms. */
+  #loadedMs = 0;
 
   constructor(parts: PopParts) {
     this.#parts = parts;
@@ -143,16 +145,24 @@ export class PopService {
     if (result.count > 0) {
       counters.found++;
       counters.transferred += result.count;
-      stats.popped(ask.group, ask.topic, result.count, result.bytes, result.partCount);
+      stats.popped(ask.group, ask.topic, result.count, result.bytes, result.partCount, this.#loadedMs);
       target.found(result, ask);
     }
     return load;
   }
 
   #later(ask: PopAsk, target: PopTarget, maySuspend: boolean, rounds: number, load: () => Promise<void>): void {
+    const { clock } = this.#parts;
+    const began = clock.monotonicMs();
     load()
       .then(() => {
-        if (target.open) this.#try(ask, target, maySuspend, rounds, undefined);
+        if (!target.open) return;
+        this.#loadedMs = Math.ceil(clock.monotonicMs() - began);
+        try {
+          this.#try(ask, target, maySuspend, rounds, undefined);
+        } finally {
+          this.#loadedMs = 0;
+        }
       })
       .catch((error: Error) => {
         this.#parts.log.error({ err: error, topic: ask.topic, group: ask.group }, "pop failed");

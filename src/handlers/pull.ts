@@ -56,6 +56,8 @@ interface Pull {
   seenTo: number;
   /** Queue offset to select from: behind the one asked for once loading old records has passed over unwanted ones. */
   from: number;
+  /** How long bytes from the disk were waited for, ms. */
+  loadedMs: number;
 }
 
 export class Puller {
@@ -137,6 +139,7 @@ export class Puller {
     pull.filter = filter;
     pull.seenTo = request.queueOffset;
     pull.from = request.queueOffset;
+    pull.loadedMs = 0;
     return pull;
   }
 
@@ -253,7 +256,14 @@ export class Puller {
     if (selection.status === "found") {
       this.#parts.counters.found++;
       this.#parts.counters.transferred += selection.count;
-      this.#parts.stats.got(request.group, request.topic, request.queueId, selection.count, selection.bytes);
+      this.#parts.stats.got(
+        request.group,
+        request.topic,
+        request.queueId,
+        selection.count,
+        selection.bytes,
+        pull.loadedMs,
+      );
       this.#writeFound(pull);
       return true;
     }
@@ -271,7 +281,8 @@ export class Puller {
     this.#parts.store
       .load(this.#selection, request.topic, request.queueId)
       .then(() => {
-        counters.getTimeMaxMs = Math.max(counters.getTimeMaxMs, Math.ceil(clock.monotonicMs() - began));
+        pull.loadedMs += Math.ceil(clock.monotonicMs() - began);
+        counters.getTimeMaxMs = Math.max(counters.getTimeMaxMs, pull.loadedMs);
         if (!out.open) return;
         if (out.congested) {
           // Asked for more at once than the client takes: a small answer, it asks again when it can.
@@ -315,6 +326,7 @@ export class Puller {
       // Nothing (for this filter): it waits on, as in Apache.
       if (codeOf(selection.status, pull.seenTo) === ResponseCode.PULL_NOT_FOUND) return false;
     }
+    pull.loadedMs = 0;
     if (!this.#answer(pull, false)) this.#answerLater(pull, false, LOAD_ROUNDS_MAX);
     return true;
   }

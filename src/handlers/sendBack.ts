@@ -22,6 +22,8 @@ type Parts = Pick<BrokerParts, "config" | "random" | "log" | "topics" | "groups"
 const DLQ_QUEUES = 1;
 /** The first retry waits at this level: 10 s with the default levels. */
 const FIRST_RETRY_LEVEL = 3;
+/** Extension field: whom Apache's statistics charge (BrokerStatsManager.COMMERCIAL_OWNER). */
+const OWNER = "Owner";
 
 export function sendBackRows(parts: Parts): Row[] {
   return [requestRow("CONSUMER_SEND_MSG_BACK", ConsumerSendMsgBackRequestHeader, (call) => sendBack(parts, call))];
@@ -69,6 +71,7 @@ async function sendBack(parts: Parts, call: Call<ConsumerSendMsgBackRequestHeade
   if (!isTaken(result)) return refuse("SYSTEM_ERROR", refusal(result));
   parts.stats.sentBack(group, message.properties.get(Property.RETRY_TOPIC) ?? message.topic);
   if (dead) {
+    parts.stats.sentToDlq(call.field(OWNER), call.header.originTopic, group);
     parts.log.info(
       { group, topic: again.topic, originTopic: call.header.originTopic, logOffset },
       "message sent to the dead-letter topic",

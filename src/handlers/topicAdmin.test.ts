@@ -207,6 +207,8 @@ describe("subscription groups", () => {
     }
     await broker.ask("DELETE_SUBSCRIPTIONGROUP", { groupName: "g" });
     await broker.ask("DELETE_SUBSCRIPTIONGROUP", { groupName: "h", cleanOffset: true });
+    // At once: nobody who was told that they are gone gets them back after a kill.
+    expect(broker.disk.text("/store/config/consumerOffset.json")).not.toContain("T@h");
     expect(broker.groups.has("g") || broker.groups.has("h")).toBe(false);
     expect([broker.offsets.query("g", "T", 0), broker.offsets.query("h", "T", 0)]).toEqual([1, -1]);
   });

@@ -16,7 +16,7 @@ describe("BrokerStats", () => {
   it("measures what a topic takes in by minute, hour and day, each from its own samples", async () => {
     const { clock, stats } = make();
     const puts = stats.putCounts("T", 1);
-    for (let i = 0; i < 120; i++) puts.add(50);
+    for (let i = 0; i < 120; i++) puts.add(50, 2);
     expect(stats.find("TOPIC_PUT_NUMS", "T")?.minute.snapshot()).toEqual({ sum: 0, tps: 0, avgpt: 0 });
     await clock.advance(10_000);
     // The first sample stands against an empty one ten seconds earlier.
@@ -39,10 +39,10 @@ describe("BrokerStats", () => {
 
   it("measures what groups take out, per pull", async () => {
     const { clock, stats } = make();
-    stats.got("g", "T", 0, 32, 6400);
-    stats.got("g", "T", 0, 8, 1600);
-    stats.got("g", "T", 3, 20, 4000);
-    stats.got("h", "T", 0, 1, 200);
+    stats.got("g", "T", 0, 32, 6400, 0);
+    stats.got("g", "T", 0, 8, 1600, 0);
+    stats.got("g", "T", 3, 20, 4000, 0);
+    stats.got("h", "T", 0, 1, 200, 0);
     await clock.advance(10_000);
     expect(stats.find("GROUP_GET_NUMS", "T@g")?.minute.snapshot()).toEqual({ sum: 60, tps: 6, avgpt: 20 });
     expect(stats.find("GROUP_GET_SIZE", "T@g")?.minute.snapshot().sum).toBe(12_000);
@@ -55,9 +55,9 @@ describe("BrokerStats", () => {
 
   it("counts pops for the group, not for a queue", () => {
     const { stats } = make();
-    stats.popped("g", "T", 5, 500, 2);
+    stats.popped("g", "T", 5, 500, 2, 0);
     stats.acked("g", "T");
-    stats.got("g", "T", 0, 1, 100);
+    stats.got("g", "T", 0, 1, 100, 0);
     expect(stats.find("GROUP_GET_NUMS", "T@g")?.value).toBe(6);
     expect(stats.find("GROUP_GET_SIZE", "T@g")?.value).toBe(600);
     expect(stats.find("QUEUE_GET_NUMS", "T@0@g")?.value).toBe(1);
@@ -69,10 +69,10 @@ describe("BrokerStats", () => {
 
   it("counts the broker's totals with and without system topics", () => {
     const { stats } = make();
-    stats.putCounts("SYSTEM", 0).add(1);
-    stats.putCounts("T", 0).add(1);
-    stats.got("g", "SYSTEM", 0, 5, 5);
-    stats.got("g", "T", 0, 7, 7);
+    stats.putCounts("SYSTEM", 0).add(1, 0);
+    stats.putCounts("T", 0).add(1, 0);
+    stats.got("g", "SYSTEM", 0, 5, 5, 0);
+    stats.got("g", "T", 0, 7, 7, 0);
     expect(stats.totals).toEqual({ put: 1, got: 7 });
     expect(stats.find("BROKER_PUT_NUMS", "C")?.value).toBe(2);
     expect(stats.find("BROKER_GET_NUMS", "C")?.value).toBe(12);
@@ -80,8 +80,8 @@ describe("BrokerStats", () => {
 
   it("keeps nothing per queue without enableDetailStat", () => {
     const { stats } = make(false);
-    stats.putCounts("T", 0).add(1);
-    stats.got("g", "T", 0, 1, 1);
+    stats.putCounts("T", 0).add(1, 0);
+    stats.got("g", "T", 0, 1, 1, 0);
     expect(stats.find("QUEUE_PUT_NUMS", "T@0")).toBeUndefined();
     expect(stats.find("QUEUE_GET_NUMS", "T@0@g")).toBeUndefined();
     expect(stats.find("TOPIC_PUT_NUMS", "T")?.value).toBe(1);
@@ -89,10 +89,10 @@ describe("BrokerStats", () => {
 
   it("forgets a deleted topic and a deleted group, and counts anew when they return", () => {
     const { stats } = make();
-    stats.putCounts("T", 0).add(1);
-    stats.putCounts("TT", 0).add(1);
-    stats.got("g", "T", 0, 1, 1);
-    stats.got("h", "T", 0, 1, 1);
+    stats.putCounts("T", 0).add(1, 0);
+    stats.putCounts("TT", 0).add(1, 0);
+    stats.got("g", "T", 0, 1, 1, 0);
+    stats.got("h", "T", 0, 1, 1, 0);
     stats.sentBack("g", "T");
     stats.groupDeleted("g");
     expect(stats.find("GROUP_GET_NUMS", "T@g")).toBeUndefined();
@@ -104,8 +104,51 @@ describe("BrokerStats", () => {
     expect(stats.find("QUEUE_PUT_SIZE", "T@0")).toBeUndefined();
     expect(stats.find("GROUP_GET_NUMS", "T@h")).toBeUndefined();
     expect(stats.find("TOPIC_PUT_NUMS", "TT")?.value).toBe(1);
-    stats.got("g", "T", 0, 3, 3);
+    stats.got("g", "T", 0, 3, 3, 0);
     expect(stats.find("GROUP_GET_NUMS", "T@g")?.value).toBe(3);
+  });
+
+  it("measures how long messages and pulls took, per queue", async () => {
+    const { clock, stats } = make();
+    const puts = stats.putCounts("T", 3);
+    puts.add(1, 4);
+    puts.add(1, 8);
+    puts.add(1, -5);
+    stats.got("g", "T", 3, 1, 1, 30);
+    stats.got("g", "T", 3, 1, 1, 0);
+    stats.popped("g", "T", 1, 1, 1, 7);
+    await clock.advance(10_000);
+    expect(stats.find("TOPIC_PUT_LATENCY", "3@T")?.minute.snapshot()).toEqual({ sum: 12, tps: 1.2, avgpt: 4 });
+    expect(stats.find("GROUP_GET_LATENCY", "3@T@g")?.minute.snapshot()).toEqual({ sum: 30, tps: 3, avgpt: 15 });
+    expect(stats.find("GROUP_GET_LATENCY", "-1@T@g")?.minute.snapshot().sum).toBe(7);
+    const coarse = make(false).stats;
+    coarse.got("g", "T", 3, 1, 1, 30);
+    expect(coarse.find("GROUP_GET_LATENCY", "T@g")?.value).toBe(30);
+    coarse.topicDeleted("T");
+    expect(coarse.find("GROUP_GET_LATENCY", "T@g")).toBeUndefined();
+  });
+
+  it("counts what is given up, and forgets by topic and group wherever a key names them", () => {
+    const { stats } = make();
+    stats.sentToDlq(undefined, "T", "g");
+    stats.sentToDlq("me", undefined, "g");
+    expect(stats.find("SNDBCK2DLQ_TIMES", "null@T@g@SEND_BACK_TO_DLQ")?.value).toBe(1);
+    expect(stats.find("SNDBCK2DLQ_TIMES", "me@null@g@SEND_BACK_TO_DLQ")?.value).toBe(1);
+    // A topic and a group whose names are other topics' queue ids and owners.
+    stats.putCounts("T", 3).add(1, 0);
+    stats.got("g", "T", 3, 1, 1, 0);
+    stats.topicDeleted("3");
+    stats.groupDeleted("3");
+    stats.topicDeleted("me");
+    expect(stats.find("QUEUE_GET_NUMS", "T@3@g")).toBeDefined();
+    expect(stats.find("TOPIC_PUT_LATENCY", "3@T")).toBeDefined();
+    expect(stats.find("SNDBCK2DLQ_TIMES", "me@null@g@SEND_BACK_TO_DLQ")).toBeDefined();
+    stats.topicDeleted("T");
+    expect(stats.find("TOPIC_PUT_LATENCY", "3@T")).toBeUndefined();
+    expect(stats.find("GROUP_GET_LATENCY", "3@T@g")).toBeUndefined();
+    expect(stats.find("SNDBCK2DLQ_TIMES", "null@T@g@SEND_BACK_TO_DLQ")).toBeUndefined();
+    stats.groupDeleted("g");
+    expect(stats.find("SNDBCK2DLQ_TIMES", "me@null@g@SEND_BACK_TO_DLQ")).toBeUndefined();
   });
 
   it("leaves no timer behind", () => {

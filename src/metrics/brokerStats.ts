@@ -3,8 +3,8 @@
  * BrokerStatsManager). VIEW_BROKER_STATS_DATA, `statsAll`, the Dashboard and exporters read them.
  *
  * Counts messages where they become visible and where they leave, whatever brought them. The keys' texts are made once
- * per queue; counting a message is a handful of additions. Apache's latencies per topic and group are not kept: they
- * measure its threads.
+ * per queue; counting a message is a handful of additions. Apache's figures for its own bill (COMMERCIAL_*), of connections
+ * (CHANNEL_ACTIVITY) and of the time that registering a client took are not kept.
  */
 import type { Clock, Timer } from "../base/clock.ts";
 import { STATS_ITEMS_MAX } from "../base/limits.ts";
@@ -24,12 +24,40 @@ export type StatsName =
   | "GROUP_ACK_NUMS" // topic@group
   | "GROUP_CK_NUMS" // topic@group
   | "SNDBCK_PUT_NUMS" // topic@group
+  | "SNDBCK2DLQ_TIMES" // owner@topic@group@SEND_BACK_TO_DLQ
+  | "TOPIC_PUT_LATENCY" // queueId@topic
+  | "GROUP_GET_LATENCY" // queueId@topic@group
   | "BROKER_ACK_NUMS" // cluster
   | "BROKER_CK_NUMS" // cluster
   | "BROKER_PUT_NUMS" // cluster
   | "BROKER_GET_NUMS" // cluster
   | "BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC" // cluster
   | "BROKER_GET_NUMS_WITHOUT_SYSTEM_TOPIC"; // cluster
+
+/** Where a key names its topic and its group; neither can contain the `@` between its parts. */
+const PARTS: Readonly<Record<StatsName, { readonly topic?: number; readonly group?: number }>> = {
+  TOPIC_PUT_NUMS: { topic: 0 },
+  TOPIC_PUT_SIZE: { topic: 0 },
+  QUEUE_PUT_NUMS: { topic: 0 },
+  QUEUE_PUT_SIZE: { topic: 0 },
+  GROUP_GET_NUMS: { topic: 0, group: 1 },
+  GROUP_GET_SIZE: { topic: 0, group: 1 },
+  QUEUE_GET_NUMS: { topic: 0, group: 2 },
+  QUEUE_GET_SIZE: { topic: 0, group: 2 },
+  GROUP_ACK_NUMS: { topic: 0, group: 1 },
+  GROUP_CK_NUMS: { topic: 0, group: 1 },
+  SNDBCK_PUT_NUMS: { topic: 0, group: 1 },
+  SNDBCK2DLQ_TIMES: { topic: 1, group: 2 },
+  TOPIC_PUT_LATENCY: { topic: 1 },
+  // Without enableDetailStat the key begins with the topic.
+  GROUP_GET_LATENCY: { topic: -2, group: -1 },
+  BROKER_ACK_NUMS: {},
+  BROKER_CK_NUMS: {},
+  BROKER_PUT_NUMS: {},
+  BROKER_GET_NUMS: {},
+  BROKER_PUT_NUMS_WITHOUT_SYSTEM_TOPIC: {},
+  BROKER_GET_NUMS_WITHOUT_SYSTEM_TOPIC: {},
+};
 
 const MINUTE_MS = 60_000;
 
@@ -44,15 +72,23 @@ export class PutCounts {
   readonly #nums: readonly StatsItem[];
   readonly #sizes: readonly StatsItem[];
   readonly #broker: readonly StatsItem[];
+  readonly #latency: StatsItem;
 
-  constructor(nums: readonly StatsItem[], sizes: readonly StatsItem[], broker: readonly StatsItem[]) {
+  constructor(
+    nums: readonly StatsItem[],
+    sizes: readonly StatsItem[],
+    broker: readonly StatsItem[],
+    latency: StatsItem,
+  ) {
     this.#nums = nums;
     this.#sizes = sizes;
     this.#broker = broker;
+    this.#latency = latency;
   }
 
-  /** One message became visible. */
-  add(bytes: number): void {
+  /** One message became visible, `ms` after it arrived in the store (below 0: the wall clock went back). */
+  add(bytes: number, ms: number): void {
+    this.#latency.add(Math.max(ms, 0), 1);
     for (let i = 0; i < this.#nums.length; i++) this.#nums[i].add(1, 1);
     for (let i = 0; i < this.#sizes.length; i++) this.#sizes[i].add(bytes, 1);
     // Apache counts no calls in the broker's own figures.
@@ -67,6 +103,7 @@ interface GetCounts {
   readonly nums: readonly StatsItem[];
   readonly sizes: readonly StatsItem[];
   readonly broker: readonly StatsItem[];
+  readonly latency: StatsItem;
 }
 
 interface PopCounts {
@@ -138,15 +175,17 @@ export class BrokerStats {
       nums.push(this.#item("QUEUE_PUT_NUMS", `${topic}@${queueId}`));
       sizes.push(this.#item("QUEUE_PUT_SIZE", `${topic}@${queueId}`));
     }
-    return new PutCounts(nums, sizes, this.#ofBroker(topic, "PUT"));
+    const latency = this.#item("TOPIC_PUT_LATENCY", `${queueId}@${topic}`);
+    return new PutCounts(nums, sizes, this.#ofBroker(topic, "PUT"), latency);
   }
 
   /**
    * A pop took messages, of whatever queues: as in Apache they do not count for a queue. On the hot path.
    * @param checkpoints queues that they came from
+   * @param ms how long their bytes had to be waited for
    */
-  popped(group: string, topic: string, messages: number, bytes: number, checkpoints: number): void {
-    this.#count(group, topic, NO_QUEUE, messages, bytes);
+  popped(group: string, topic: string, messages: number, bytes: number, checkpoints: number, ms: number): void {
+    this.#count(group, topic, NO_QUEUE, messages, bytes, ms);
     const counts = this.#popCounts(group, topic);
     counts.checkpoints.add(checkpoints, 1);
     counts.brokerCheckpoints.add(checkpoints, 0);
@@ -159,13 +198,13 @@ export class BrokerStats {
     counts.brokerAcks.add(1, 0);
   }
 
-  /** A pull took messages. On the hot path. */
-  got(group: string, topic: string, queueId: number, messages: number, bytes: number): void {
-    this.#count(group, topic, queueId + 1, messages, bytes);
+  /** A pull took messages, whose bytes it had to wait for `ms`. On the hot path. */
+  got(group: string, topic: string, queueId: number, messages: number, bytes: number, ms: number): void {
+    this.#count(group, topic, queueId + 1, messages, bytes, ms);
   }
 
   /** No text is made after the queue's first time. */
-  #count(group: string, topic: string, slot: number, messages: number, bytes: number): void {
+  #count(group: string, topic: string, slot: number, messages: number, bytes: number, ms: number): void {
     let topics = this.#gets.get(group);
     if (topics === undefined) {
       topics = new Map();
@@ -184,6 +223,7 @@ export class BrokerStats {
     for (let i = 0; i < counts.nums.length; i++) counts.nums[i].add(messages, 1);
     for (let i = 0; i < counts.sizes.length; i++) counts.sizes[i].add(bytes, 1);
     for (let i = 0; i < counts.broker.length; i++) counts.broker[i].add(messages, 0);
+    counts.latency.add(ms, 1);
   }
 
   /** A group's consumer gave a message of the topic back. */
@@ -191,14 +231,22 @@ export class BrokerStats {
     this.#item("SNDBCK_PUT_NUMS", `${topic}@${group}`).add(1, 1);
   }
 
+  /**
+   * What was given back was given up.
+   * @param owner whom Apache's commercial edition bills, by the request's field `Owner`
+   */
+  sentToDlq(owner: string | undefined, topic: string | undefined, group: string): void {
+    this.#item("SNDBCK2DLQ_TIMES", `${owner ?? null}@${topic ?? null}@${group}@SEND_BACK_TO_DLQ`).add(1, 1);
+  }
+
   topicDeleted(topic: string): void {
-    this.#delete((key) => key === topic || key.startsWith(`${topic}@`), "TOPIC", "QUEUE", "GROUP", "SNDBCK");
+    this.#delete("topic", topic);
     for (const topics of this.#gets.values()) topics.delete(topic);
     for (const topics of this.#pops.values()) topics.delete(topic);
   }
 
   groupDeleted(group: string): void {
-    this.#delete((key) => key.endsWith(`@${group}`), "QUEUE_GET", "GROUP", "SNDBCK");
+    this.#delete("group", group);
     this.#gets.delete(group);
     this.#pops.delete(group);
   }
@@ -210,7 +258,13 @@ export class BrokerStats {
       nums.push(this.#item("QUEUE_GET_NUMS", `${topic}@${queueId}@${group}`));
       sizes.push(this.#item("QUEUE_GET_SIZE", `${topic}@${queueId}@${group}`));
     }
-    return { nums, sizes, broker: this.#ofBroker(topic, "GET") };
+    const place = this.#options.enableDetailStat ? `${queueId}@${topic}@${group}` : `${topic}@${group}`;
+    return {
+      nums,
+      sizes,
+      broker: this.#ofBroker(topic, "GET"),
+      latency: this.#item("GROUP_GET_LATENCY", place),
+    };
   }
 
   #popCounts(group: string, topic: string): PopCounts {
@@ -257,12 +311,13 @@ export class BrokerStats {
     return item;
   }
 
-  #delete(belongs: (key: string) => boolean, ...names: string[]): void {
-    for (const [name, table] of this.#tables) {
-      if (!names.some((prefix) => name.startsWith(prefix))) continue;
-      for (const key of table.keys()) {
-        if (!belongs(key)) continue;
-        table.delete(key);
+  #delete(part: "topic" | "group", name: string): void {
+    for (const [table, items] of this.#tables) {
+      const place = PARTS[table][part];
+      if (place === undefined) continue;
+      for (const key of items.keys()) {
+        if (!key.includes(name) || key.split("@").at(place) !== name) continue;
+        items.delete(key);
         this.#items--;
       }
     }

@@ -327,11 +327,12 @@ export class MessageStore implements Store {
     this.#derived.dispatch(pending);
     const { stats } = this.#context;
     if (stats === undefined) return;
-    stats.putTimes.add(now - pending.storeTimestamp);
+    const tookMs = now - pending.storeTimestamp;
+    stats.putTimes.add(tookMs);
     const { queue } = pending;
     if (queue === undefined || queue.deleted) return;
     queue.counts ??= stats.putCounts(queue.topic, queue.queueId);
-    queue.counts.add(pending.bytes);
+    queue.counts.add(pending.bytes, tookMs);
   }
 
   #granted(logOffset: number): void {
