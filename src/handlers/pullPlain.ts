@@ -57,6 +57,7 @@ export class PlainPuller {
     const maxCount = Math.max(1, Math.min(ask.maxMessages, config.maxTransferCountOnMessageInMemory));
     const selection = new Selection();
     let { offset } = ask;
+    let loadedMs = 0;
     for (let loads = 0; ; ) {
       store.select(
         selection,
@@ -68,11 +69,13 @@ export class PlainPuller {
         filter,
       );
       const { status, nextOffset } = selection;
-      if (status === "found") return this.#found(ask, selection);
+      if (status === "found") return this.#found(ask, selection, loadedMs);
       if (status === "missing") {
         offset = nextOffset;
         if (loads++ === LOAD_ROUNDS_MAX) return this.#nothing(ask, offset, false);
+        const began = clock.monotonicMs();
         await store.load(selection, ask.topic, ask.queueId);
+        loadedMs += Math.ceil(clock.monotonicMs() - began);
         continue;
       }
       if (isOutside(status, offset)) return this.#nothing(ask, nextOffset, true);
@@ -86,12 +89,12 @@ export class PlainPuller {
     }
   }
 
-  #found(ask: PullAsk, selection: Selection): Pulled {
+  #found(ask: PullAsk, selection: Selection, loadedMs: number): Pulled {
     const { counters, offsets, stats } = this.#parts;
     const { count, bytes, nextOffset } = selection;
     counters.found++;
     counters.transferred += count;
-    stats.got(ask.group, ask.topic, ask.queueId, count, bytes);
+    stats.got(ask.group, ask.topic, ask.queueId, count, bytes, loadedMs);
     offsets.commitPull(ask.group, ask.topic, ask.queueId, nextOffset);
     return { records: this.#copy(selection), nextOffset, outside: false };
   }
