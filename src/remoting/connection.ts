@@ -16,6 +16,7 @@ import {
 } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
+import { BodyError } from "../protocol/bodies/reader.ts";
 import type { Answer, Call, Caller, HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.ts";
 import { encodeFrame, type Fields } from "../protocol/frameWriter.ts";
 import { decodeHeader } from "../protocol/headerCodec.ts";
@@ -209,10 +210,11 @@ export class Connection implements Caller, ReplyOut, HotCall {
   }
 
   #failed(row: Row, error: unknown, opaque: number, serialization: number, oneway: boolean): void {
-    const expected = error instanceof HeaderError;
-    if (!expected) this.#context.log.error({ err: error, peer: this.address, request: row.name }, "request failed");
-    if (oneway) return;
     const message = error instanceof Error ? error.message : String(error);
+    // Whoever sends something malformed is told so, which is enough; what we did wrong belongs into the log.
+    const malformed = error instanceof HeaderError || error instanceof BodyError;
+    if (!malformed) this.#context.log.error({ err: error, peer: this.address, request: row.name }, "request failed");
+    if (oneway) return;
     this.reply(opaque, serialization, { code: SYSTEM_ERROR, remark: `${row.name}: ${message}` });
   }
 
