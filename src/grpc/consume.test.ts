@@ -184,6 +184,30 @@ describe("ReceiveMessage", () => {
     expect(codes(await stranger.stream("ReceiveMessage", {}))).toEqual([Code.INTERNAL_SERVER_ERROR]);
   });
 
+  it("gives a property its name, whatever that is", async () => {
+    const { topic, group } = await place();
+    const { messages } = await consumer(group, topic);
+    await messages();
+    const userProperties = Object.fromEntries([
+      ["__proto__", "p"],
+      ["constructor", "c"],
+      ["toString", "t"],
+    ]);
+    await producer()(topic, "x", {}, { userProperties });
+    const [got] = await messages();
+    expect(Object.entries(got.userProperties).sort()).toEqual(Object.entries(userProperties).sort());
+  });
+
+  it("gives nothing for a batch size of nothing, and hides nothing either", async () => {
+    const { topic, group } = await place();
+    const { messages } = await consumer(group, topic);
+    await messages();
+    await producer()(topic, "a");
+    for (const batchSize of [0, -1]) expect([batchSize, await messages({ batchSize })]).toEqual([batchSize, []]);
+    const [got] = await messages({ batchSize: 1 });
+    expect(got.systemProperties?.deliveryAttempt).toBe(1);
+  });
+
   it("needs enough of the client's time to poll", async () => {
     const { topic, group } = await place();
     const { receive, client } = await consumer(group, topic);

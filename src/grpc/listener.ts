@@ -13,6 +13,8 @@ import { ProxyHeaderError, readProxyHeader } from "./proxyHeader.ts";
 
 /** Time for a client to say its first bytes. */
 const HELLO_MS = 10_000;
+/** A Telemetry stream is silent for minutes: TCP itself asks whether its client's machine is still there. */
+const PROBE_AFTER_MS = 60_000;
 /** First byte of a TLS handshake record. */
 const TLS_HANDSHAKE = 22;
 /** A TLS record's head; below it nothing is decided. */
@@ -43,7 +45,8 @@ export class GrpcListener {
 
   constructor(options: ListenerOptions) {
     this.#options = options;
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    const keepAlive = { keepAlive: true, keepAliveInitialDelay: PROBE_AFTER_MS };
+    this.#server = createServer({ noDelay: true, ...keepAlive }, (socket) => this.#accept(socket));
   }
 
   /** Listens; resolves with the port (a free one for port 0). Rejects with a reason that names the address. */

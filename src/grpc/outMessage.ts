@@ -115,7 +115,8 @@ function splitKeys(keys: string): string[] {
 }
 
 function userProperties(properties: Map<string, string>): Record<string, string> {
-  const user: Record<string, string> = {};
+  // Without a prototype: an application may call its property `__proto__`.
+  const user: Record<string, string> = Object.create(null);
   for (const [name, value] of properties) if (!RESERVED_PROPERTIES.has(name)) user[name] = value;
   return user;
 }

@@ -7,7 +7,8 @@ import type { Clock } from "../base/clock.ts";
 import { GRPC_OUTBOUND_BYTES_MAX, GRPC_SLOW_STREAM_MS } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Context } from "./context.ts";
-import { type FrameSink, GrpcError } from "./server.ts";
+import { GrpcError } from "./grpcStatus.ts";
+import type { FrameSink } from "./server.ts";
 import { Refusal } from "./status.ts";
 
 export class Outbound {

@@ -15,6 +15,7 @@ import { checkInvisibleTime, groupOf, topicOf } from "./checks.ts";
 import type { GrpcClients } from "./clients.ts";
 import type { Context } from "./context.ts";
 import { Code, type ReceiveMessageRequest, type ReceiveMessageResponse } from "./generated/messages.ts";
+import { GrpcError } from "./grpcStatus.ts";
 import type { Outbound } from "./outbound.ts";
 import { outMessage } from "./outMessage.ts";
 import { codec, type Init } from "./proto.ts";
@@ -119,7 +120,10 @@ export class Receiving {
           return !call.cancelled;
         },
         // What was popped is noted by this turn's log write, and must not be seen before.
-        found: (messages) => clock.endOfTurn(() => void this.#deliver(receive, messages)),
+        found: (messages) =>
+          clock.endOfTurn(() => {
+            this.#deliver(receive, messages).catch((error) => this.#failed(receive, messages, error));
+          }),
         nothing: (full, remark) =>
           this.#finish(
             sink,
@@ -177,6 +181,13 @@ export class Receiving {
     // Whether the last one reached the client nobody knows; what was not even written did not.
     if (sent < wanted.length) this.#giveBack(receive, wanted.slice(sent));
     this.#end(sink);
+  }
+
+  /** Nobody knows how many of them were written: the client acknowledges those it got. */
+  #failed(receive: Receive, popped: readonly Popped[], error: unknown): void {
+    this.#parts.log.error({ err: error, group: receive.group, topic: receive.topic }, "messages were not delivered");
+    this.#giveBack(receive, popped);
+    receive.sink.end(new GrpcError("INTERNAL", "the messages could not be delivered"));
   }
 
   /** Messages that are not for this group, or were tried often enough, do not go to the client. */

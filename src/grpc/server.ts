@@ -19,34 +19,12 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
 import type { Clock, Timer } from "../base/clock.ts";
-import { GRPC_INBOUND_BYTES_MAX, GRPC_STREAM_WINDOW_BYTES } from "../base/limits.ts";
+import { GRPC_INBOUND_BYTES_MAX, GRPC_STREAM_WINDOW_BYTES, GRPC_STREAMS_PER_CONNECTION_MAX } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
+import { GrpcError, GrpcStatus } from "./grpcStatus.ts";
+import { Inflater } from "./inflater.ts";
 import type { Peer } from "./peer.ts";
-
-/** Statuses of the gRPC protocol itself. */
-export const GrpcStatus = {
-  OK: 0,
-  CANCELLED: 1,
-  INVALID_ARGUMENT: 3,
-  DEADLINE_EXCEEDED: 4,
-  RESOURCE_EXHAUSTED: 8,
-  UNIMPLEMENTED: 12,
-  INTERNAL: 13,
-  UNAVAILABLE: 14,
-} as const;
-
-/** Ends a call with a status of the gRPC protocol. */
-export class GrpcError extends Error {
-  readonly status: number;
-
-  constructor(status: keyof typeof GrpcStatus, message: string) {
-    super(message);
-    this.status = GrpcStatus[status];
-  }
-}
 
 /** One call as a method sees it. */
 export interface RpcCall {
@@ -112,7 +90,6 @@ const REPLY_HEADERS = {
 };
 const REPLY_OPTIONS = { waitForTrailers: true };
 const OK_TRAILERS = { "grpc-status": "0" };
-const unzip = promisify(gunzip);
 
 interface Session {
   peer: Peer;
@@ -129,11 +106,13 @@ export class GrpcServer {
   /** Peers of connections under way, by their socket's remote address: a TLS session does not show its raw socket. */
   readonly #peers = new Map<string, Peer>();
   readonly #sweep: Timer;
-  /** Bytes of requests that are not complete yet, over all connections. */
+  /** Bytes of requests that are not complete or not inflated yet, over all connections. */
   #inboundBytes = 0;
+  readonly #inflater: Inflater;
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
+    this.#inflater = new Inflater(options.inboundBytesMax, (bytes) => this.#count(bytes));
     for (const method of options.methods) this.#methods.set(method.path, method);
     this.#plain = this.#prepare(createServer(this.#settings()));
     this.#sweep = options.clock.every(IDLE_SWEEP_MS, () => this.#closeIdle());
@@ -190,7 +169,11 @@ export class GrpcServer {
 
   #settings() {
     return {
-      settings: { initialWindowSize: GRPC_STREAM_WINDOW_BYTES, enablePush: false },
+      settings: {
+        initialWindowSize: GRPC_STREAM_WINDOW_BYTES,
+        maxConcurrentStreams: GRPC_STREAMS_PER_CONNECTION_MAX,
+        enablePush: false,
+      },
       maxSessionMemory: SESSION_MEMORY_MIB,
     };
   }
@@ -279,18 +262,23 @@ export class GrpcServer {
         call.respond();
         incoming = method.open(call, call);
       });
+      // One compressed message makes all that follow wait for it.
       let last: Promise<void> | undefined;
       reader.onMessage = (bytes, compressed) => {
-        if (!compressed && last === undefined) guard(() => incoming?.message(bytes));
-        else {
-          last = (last ?? Promise.resolve())
-            .then(() => inflate(bytes, compressed, call, this.#options.inboundBytesMax))
-            .then((plain) => incoming?.message(plain))
-            .catch(fail);
+        if (!compressed && last === undefined) {
+          guard(() => incoming?.message(bytes));
+          return;
         }
+        const plain = compressed ? this.#inflate(bytes, call) : Promise.resolve(bytes);
+        last = Promise.all([plain, last])
+          .then(([message]) => incoming?.message(message))
+          .catch(fail);
       };
       stream.on("data", (chunk: Buffer) => guard(() => reader.push(chunk)));
-      stream.on("end", () => guard(() => incoming?.ended()));
+      stream.on("end", () => {
+        if (last === undefined) guard(() => incoming?.ended());
+        else void last.then(() => guard(() => incoming?.ended()));
+      });
       return;
     }
     let request: Buffer | undefined;
@@ -308,11 +296,15 @@ export class GrpcServer {
         return;
       }
       if (compressed) {
-        inflate(request, true, call, this.#options.inboundBytesMax)
+        this.#inflate(request, call)
           .then((plain) => this.#answer(method, call, plain))
           .catch(fail);
       } else this.#answer(method, call, request);
     });
+  }
+
+  #inflate(bytes: Buffer, call: Call): Promise<Buffer> {
+    return this.#inflater.inflate(bytes, call.metadata("grpc-encoding"), () => call.open);
   }
 
   #answer(method: Exclude<Method, { kind: "bidi" }>, call: Call, request: Buffer): void {
@@ -495,18 +487,6 @@ class FrameReader {
   #join(): Buffer {
     if (this.#parts.length > 1) this.#parts = [Buffer.concat(this.#parts, this.#bytes)];
     return this.#parts[0];
-  }
-}
-
-async function inflate(bytes: Buffer, compressed: boolean, call: Call, bytesMax: number): Promise<Buffer> {
-  if (!compressed) return bytes;
-  const encoding = call.metadata("grpc-encoding");
-  if (encoding !== "gzip")
-    throw new GrpcError("UNIMPLEMENTED", `grpc-encoding ${encoding || "absent"}: only gzip is known`);
-  try {
-    return (await unzip(bytes, { maxOutputLength: bytesMax })) as Buffer;
-  } catch (error) {
-    throw new GrpcError("INTERNAL", `a compressed message cannot be read: ${(error as Error).message}`);
   }
 }
 

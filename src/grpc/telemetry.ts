@@ -19,9 +19,10 @@ import {
   type Settings,
   type TelemetryCommand,
 } from "./generated/messages.ts";
+import { GrpcError } from "./grpcStatus.ts";
 import { codec, type Init } from "./proto.ts";
 import { registerConsumer, registerProducer, subscriptionsOf } from "./registry.ts";
-import { type FrameSink, GrpcError, type Incoming, type RpcCall } from "./server.ts";
+import type { FrameSink, Incoming, RpcCall } from "./server.ts";
 import { mergedSettings } from "./settings.ts";
 import { OK, Refusal, statusOf } from "./status.ts";
 import { toMs } from "./times.ts";
@@ -51,7 +52,7 @@ export function openTelemetry(parts: TelemetryParts, call: RpcCall, sink: FrameS
   let turn: Promise<void> = Promise.resolve();
   const write: TelemetrySink = (command) => {
     // A client that does not read is not told more: what matters is asked again later.
-    if (congested || call.cancelled) return false;
+    if (congested || !sink.open) return false;
     if (!sink.write(commands.encodeFrame(command))) {
       congested = true;
       void sink.drained().then(() => {
@@ -67,7 +68,8 @@ export function openTelemetry(parts: TelemetryParts, call: RpcCall, sink: FrameS
   };
   call.onCancel(() => attached?.detach(write));
   const take = async (bytes: Parameters<Incoming["message"]>[0]) => {
-    if (call.cancelled) return;
+    // Also what came behind a command that ended the stream: nobody would ever take it out of its client again.
+    if (!sink.open) return;
     const command = commands.decode(bytes);
     const context = contextOf(call);
     switch (command.command) {

@@ -90,6 +90,11 @@ export class PopHolds {
     if (this.#deadlines.size >= this.#options.maxPopPollingSize) return "full";
     const dueAt = expiresAt - EARLY_MS;
     if (this.#clock.now() > dueAt) return "timeout";
+    const crowd = this.#topics.get(held.topic)?.get(held.group)?.get(held.queueId);
+    if (crowd !== undefined && crowd.length > this.#options.popPollingSize) {
+      this.#dropGone(crowd);
+      if (crowd.length > this.#options.popPollingSize) return "full";
+    }
     let groups = this.#topics.get(held.topic);
     if (groups === undefined) {
       groups = new Map();
@@ -105,7 +110,6 @@ export class PopHolds {
       list = [];
       waiting.set(held.queueId, list);
     }
-    if (list.length > this.#options.popPollingSize) return "full";
     const entry = new Entry(held, list, dueAt);
     list.push(entry);
     this.#deadlines.add(entry);
@@ -145,6 +149,11 @@ export class PopHolds {
       if (!entry.held.wake(false)) return;
       this.#take(entry);
     }
+  }
+
+  /** Whoever gave up keeps nobody else out: a client may ask and leave again faster than its polls' time is over. */
+  #dropGone(list: Entry[]): void {
+    for (const entry of [...list]) if (!entry.held.alive()) this.#take(entry);
   }
 
   #take(entry: Entry): void {
