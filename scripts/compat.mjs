@@ -1,5 +1,5 @@
-// `npm run compat`: the matrix of official clients, mqadmin, raw answers, then cross-reading of stores. With options (--client, --scenario,
-// --server, ...) only the matrix, narrowed by them. Ends with one count over everything that ran.
+// `npm run compat`: the matrix of official clients, mqadmin, the Dashboard's calls, raw answers, then cross-reading of stores. With options
+// (--client, --scenario, --server, ...) only the matrix, narrowed by them. Ends with one count over everything that ran.
 import { join } from "node:path";
 import { run } from "./run.mjs";
 
@@ -7,7 +7,7 @@ const root = join(import.meta.dirname, "..");
 const args = process.argv.slice(2);
 const parts = [["run.mjs", ...args]];
 if (args.every((arg) => arg === "--write-readme")) {
-  parts.push(["mqadmin/run.mjs", ...args], ["answers/run.mjs"], ["crossread/run.mjs"]);
+  parts.push(["mqadmin/run.mjs", ...args], ["dashboard/run.mjs"], ["answers/run.mjs"], ["crossread/run.mjs"]);
 }
 
 let passed = 0;
