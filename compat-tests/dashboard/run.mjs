@@ -24,7 +24,11 @@ const SETTINGS = { traceTopicEnable: true, autoCreateTopicEnable: false };
 
 /** @type {[call: RegExp, skylark: RegExp, why: string][]} what differs on purpose: which call, what Skylark's answer must match */
 const DIFFERS = [
-  [/^acl: /, /"code": 3,[^]*users and access control are not part of/, "users and access control are not served yet"],
+  [
+    /^acl: /,
+    /"code": 3,[\s\S]*users and access control are not part of/,
+    "users and access control are not served yet",
+  ],
 ];
 
 const { values: options } = parseArgs({
