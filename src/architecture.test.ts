@@ -20,6 +20,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   config: ["base"],
   metrics: ["base"],
   store: ["base", "message", "filter", "config", "metrics"],
+  ha: ["base", "config", "metrics", "store"],
   remoting: ["base", "protocol", "config", "metrics"],
   namesrv: ["base", "protocol", "config", "store"],
   broker: ["base", "message", "filter", "protocol", "config", "metrics", "store"],
@@ -34,6 +35,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "metrics",
     "store",
     "remoting",
+    "ha",
     "namesrv",
     "broker",
     "handlers",
@@ -48,6 +50,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "metrics",
     "store",
     "remoting",
+    "ha",
     "namesrv",
     "broker",
     "handlers",
@@ -77,9 +80,10 @@ const PORTS: { name: string; pattern: RegExp; allowed: (file: string) => boolean
     allowed: (file) => file === "base/random.ts",
   },
   {
-    name: "Net: sockets only in remoting and grpc",
+    name: "Net: sockets only in remoting, grpc and the links of ha",
     pattern: /from "node:(net|tls|http|https|http2|dgram)"/,
-    allowed: (file) => file.startsWith("remoting/") || file.startsWith("grpc/"),
+    allowed: (file) =>
+      file.startsWith("remoting/") || file.startsWith("grpc/") || file === "ha/link.ts" || file === "ha/link.ts",
   },
 ];
 

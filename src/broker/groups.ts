@@ -124,6 +124,20 @@ export class Groups {
     }
   }
 
+  /** Takes a master's tables over, with their version. */
+  follow(
+    table: ReadonlyMap<string, SubscriptionGroupConfig>,
+    forbidden: ReadonlyMap<string, Map<string, number>>,
+    version: DataVersion,
+  ): void {
+    this.#table.clear();
+    for (const [name, config] of table) this.#table.set(name, config);
+    this.#forbidden.clear();
+    for (const [group, topics] of forbidden) this.#forbidden.set(group, topics);
+    this.#dataVersion = version;
+    this.#saving.save();
+  }
+
   /** Forgets a group and what it was forbidden; false when there was none. */
   delete(group: string): boolean {
     this.#forbidden.delete(group);

@@ -48,7 +48,7 @@ describe("Offsets", () => {
     await offsets.persist();
     const text = disk.text(FILE)!;
     expect(text.replace(/\s/g, "")).toMatch(
-      /^\{"dataVersion":\{.*\},"offsetTable":\{"T@g":\{0:12,1:3\}\},"pullOffsetTable":\{"T@g":\{1:4\}\}\}$/,
+      /^\{"dataVersion":\{.*\},"offsetTable":\{"T@g":\{0:12,1:3\}\},"pullOffsetTable":\{"T@g":\{"1":4\}\}\}$/,
     );
     expect(() => parseJavaJson(text)).not.toThrow();
     const again = make({}, disk).offsets;

@@ -4,6 +4,7 @@
  * validated here. A commit per pull lands here, so that nothing on the commit and query paths allocates once the
  * queue is known.
  */
+import type { Buffer } from "node:buffer";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { isLmq, LMQ_QUEUE_ID } from "../message/lmq.ts";
@@ -135,6 +136,8 @@ export class Offsets {
   #persisted: Promise<void> = Promise.resolve();
   #timer: Timer | undefined;
   #journal: OffsetJournal | undefined;
+  /** The journal's position as the master told it, on a slave. */
+  #followed: number | undefined;
   /** The journal's position when the loaded file was written; undefined when another kind of broker wrote it. */
   loadedPosition: number | undefined = 0;
 
@@ -257,6 +260,13 @@ export class Offsets {
     return groups;
   }
 
+  /** Takes a master's offsets over (the body of GET_ALL_CONSUMER_OFFSET); offsets that only this broker has stay. */
+  follow(body: Buffer): void {
+    this.#merge(readStored(body.toString()));
+    this.#followed = this.loadedPosition;
+    this.#dirty = true;
+  }
+
   /** Forgets all offsets of a group. */
   deleteGroup(group: string): void {
     this.#dirty = this.#committed.deleteGroup(group) || this.#dirty;
@@ -305,10 +315,12 @@ export class Offsets {
   encode(): string {
     const v = this.#dataVersion;
     const version = `{"counter":${v.counter},"stateVersion":${v.stateVersion},"timestamp":${v.timestamp}}`;
+    // Apache's slaves pass over this table, and cannot pass over bare numbers as keys: they would take no offsets at all.
     // No group-to-topics map: Apache writes one by accident of a getter and ignores it when reading.
     // Ours; Apache passes over it, and leaves it out when it writes the file.
-    const journal = this.#journal === undefined ? "" : `,\n\t"popJournal":${this.#journal.position()}`;
-    return `{\n\t"dataVersion":${version},\n\t${this.#encodeCommittedTables()}${journal},\n\t"pullOffsetTable":${encodeTable(this.#pulled)}\n}`;
+    const position = this.#journal?.position() ?? this.#followed;
+    const journal = position === undefined ? "" : `,\n\t"popJournal":${position}`;
+    return `{\n\t"dataVersion":${version},\n\t${this.#encodeCommittedTables()}${journal},\n\t"pullOffsetTable":${encodeTable(this.#pulled, all, '"')}\n}`;
   }
 
   /** Committed offsets as `"topic@group":{0:12,...}` (ConsumerOffsetSerializeWrapper). */
@@ -342,7 +354,10 @@ export class Offsets {
     const damaged = (name: string, reason: string) =>
       this.#log.error({ file: name, reason }, "consumer offsets not read from this file");
     const stored = file.load(readStored, damaged) ?? before?.load(readStored, damaged);
-    if (stored === undefined) return;
+    if (stored !== undefined) this.#merge(stored);
+  }
+
+  #merge(stored: Stored): void {
     for (const [key, offset] of stored.lmqOffsetTable) {
       const parts = key.split("@");
       if (parts.length === 2) this.#committed.make(parts[1], parts[0]).set(LMQ_QUEUE_ID, offset);
@@ -358,12 +373,14 @@ export class Offsets {
   }
 }
 
-function readStored(text: string): {
+interface Stored {
   dataVersion: DataVersion;
   offsetTable: Map<string, Map<number, number>>;
   lmqOffsetTable: Map<string, number>;
   position: number | undefined;
-} {
+}
+
+function readStored(text: string): Stored {
   const bean = readBean("ConsumerOffsetManager", text);
   return {
     dataVersion: bean.bean("dataVersion", readDataVersion) ?? { counter: 0, stateVersion: 0, timestamp: 0 },
@@ -378,7 +395,10 @@ function readQueues(value: JavaValue, path: string): Map<number, number> {
   return new Map([...value].map(([queueId, offset]) => [integerKey(queueId, path), toInteger(offset, path)]));
 }
 
-function encodeTable(table: OffsetTable, wanted: (group: string) => boolean = () => true): string {
+const all = (): boolean => true;
+
+/** @param quote around queue ids; Apache writes them bare */
+function encodeTable(table: OffsetTable, wanted: (group: string) => boolean = all, quote = ""): string {
   let text = "{";
   for (const [group, topic, queues] of table.entries()) {
     if (!wanted(group)) continue;
@@ -386,7 +406,7 @@ function encodeTable(table: OffsetTable, wanted: (group: string) => boolean = ()
     text += `\n\t\t${JSON.stringify(`${topic}@${group}`)}:{`;
     let first = true;
     for (const [queueId, offset] of queues.entries()) {
-      text += first ? `${queueId}:${offset}` : `,${queueId}:${offset}`;
+      text += `${first ? "" : ","}${quote}${queueId}${quote}:${offset}`;
       first = false;
     }
     text += "}";

@@ -75,6 +75,8 @@ export class Registration {
   /** Changed topics that this turn has not announced yet, by name. */
   readonly #changed = new Map<string, TopicConfig>();
   #changes: Promise<void> = Promise.resolve();
+  /** Told what a NameServer knows of this broker's master. */
+  #masterListener: ((masterAddr: string, haServerAddr: string) => void) | undefined;
   #started = false;
   #period: Timer | undefined;
 
@@ -99,6 +101,11 @@ export class Registration {
     this.#clock = clock;
     this.#log = log;
     topics.onChange((changed) => this.#topicsChanged(changed));
+  }
+
+  /** Calls `fn` after each registration that told a slave its master's addresses. */
+  onMaster(fn: (masterAddr: string, haServerAddr: string) => void): void {
+    this.#masterListener = fn;
   }
 
   /** Registers with all NameServers; resolves when each has answered or failed, never rejects. */
@@ -218,6 +225,8 @@ export class Registration {
     if (answer.code !== ResponseCode.SUCCESS) {
       throw new Error(`REGISTER_BROKER was answered ${answer.code}: ${answer.remark ?? "without a remark"}`);
     }
+    const masterAddr = answer.fields.get("masterAddr");
+    if (masterAddr) this.#masterListener?.(masterAddr, answer.fields.get("haServerAddr") ?? "");
     if (answer.body.length > 0) this.#topics.markOrdered(decodeKVTable(answer.body).keys());
   }
 

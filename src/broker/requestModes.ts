@@ -2,6 +2,7 @@
  * Whether the members of a group pull or pop a topic, and how many of them share a queue (Apache:
  * MessageRequestModeManager, config/messageRequestMode.json). Topic and group are checked by who sets a mode.
  */
+import type { Buffer } from "node:buffer";
 import type { Logger } from "../base/log.ts";
 import { type RequestMode, readRequestMode } from "../protocol/bodies/assignment.ts";
 import { asBean, asMap, readBean, textKey } from "../protocol/bodies/reader.ts";
@@ -33,6 +34,13 @@ export class RequestModes {
       this.#table.set(mode.topic, groups);
     }
     groups.set(mode.consumerGroup, mode);
+    return this.#file.write(() => this.encode());
+  }
+
+  /** Takes a master's modes over (the body of GET_ALL_MESSAGE_REQUEST_MODE); resolves when they are on disk. */
+  follow(body: Buffer): Promise<void> {
+    this.#table.clear();
+    for (const [topic, groups] of readStored(body.toString())) this.#table.set(topic, groups);
     return this.#file.write(() => this.encode());
   }
 

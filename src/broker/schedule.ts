@@ -6,6 +6,7 @@
  * delivers it again, never loses it. A copy that is refused (full disk) is tried again until it is taken.
  * Nothing runs while nothing waits: a level wakes at its earliest due time or when its first message arrives.
  */
+import type { Buffer } from "node:buffer";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { Property } from "../message/properties.ts";
@@ -302,7 +303,16 @@ export class Schedule {
     const stored = this.#file.load(readStored, (file, reason) =>
       this.#log.error({ file, reason }, "delay offsets not read from this file"),
     );
-    if (stored === undefined) return;
+    if (stored !== undefined) this.#take(stored);
+  }
+
+  /** Takes a master's offsets over (the body of GET_ALL_DELAY_OFFSET); only while this broker delivers nothing. */
+  follow(body: Buffer): void {
+    this.#take(readStored(body.toString()));
+    this.#dirty = true;
+  }
+
+  #take(stored: { dataVersion: DataVersion; offsetTable: Map<number, number> }): void {
     for (const [level, offset] of stored.offsetTable) {
       const queue = this.#queues[level - 1];
       if (queue === undefined) this.#others.set(level, offset);

@@ -273,6 +273,14 @@ export class Topics {
     return true;
   }
 
+  /** Takes a master's table over, with its version. */
+  follow(table: ReadonlyMap<string, TopicConfig>, version: DataVersion): void {
+    this.#table.clear();
+    for (const [name, config] of table) this.#table.set(name, config);
+    this.#dataVersion = version;
+    this.#announce([...table.values()]);
+  }
+
   /** Counts a change that is not a topic's: the broker's permission, which multiplies into every topic's. */
   bumpVersion(): void {
     this.#nextVersion();

@@ -1,49 +1,71 @@
 /**
- * What a lone master says about its slaves (Apache: AdminBrokerProcessor, DefaultHAService.getRuntimeInfo). There is no
- * replication yet, so there are none.
+ * What operators ask of replication (Apache: AdminBrokerProcessor, DefaultHAService.getRuntimeInfo), and what master and
+ * slave tell each other about it.
  */
 import type { Row } from "../protocol/dispatch.ts";
 import { ResetMasterFlushOffsetHeader } from "../protocol/generated/headers.ts";
 import { writeJavaJson } from "../protocol/javaJson.ts";
 import { type BrokerParts, ok, refuse, requestRow } from "./parts.ts";
 
-type Parts = Pick<BrokerParts, "config" | "store">;
+/** Replication as operators see it; whoever replicates provides it. */
+export interface HaView {
+  /** The slaves of a master. */
+  slaves(): readonly {
+    addr: string;
+    slaveAckOffset: number;
+    diff: number;
+    inSync: boolean;
+    transferFromWhere: number;
+    transferredByteInSecond: number;
+  }[];
+  /** A slave's connection to its master; undefined on a master. */
+  master():
+    | {
+        masterAddr: string | undefined;
+        lastReadTimestamp: number;
+        lastWriteTimestamp: number;
+        transferredByteInSecond: number;
+      }
+    | undefined;
+}
 
-const NO_REPLICATION = "replication is not part of this version yet";
+type Parts = Pick<BrokerParts, "config" | "store"> & { readonly ha?: HaView };
+
 const MASTER_ID = 0;
+const NO_CONTROLLER =
+  "enableControllerMode has no effect: brokers that a Controller makes masters and slaves are not part of this version yet";
 
-export function haRows({ config, store }: Parts): Row[] {
+export function haRows({ config, store, ha }: Parts): Row[] {
+  // A slave notes it in its checkpoint; a master takes it and does nothing.
+  let masterFlushOffset = 0;
   return [
     requestRow("GET_BROKER_HA_STATUS", undefined, () => {
-      if (config.brokerRole === "SLAVE") return refuse("SYSTEM_ERROR", NO_REPLICATION);
+      const master = ha?.master();
+      const slaves = master === undefined ? (ha?.slaves() ?? []) : [];
       return ok(
         undefined,
         writeJavaJson({
           haClientRuntimeInfo: {
-            lastReadTimestamp: 0,
-            lastWriteTimestamp: 0,
-            masterFlushOffset: 0,
-            maxOffset: 0,
-            transferredByteInSecond: 0,
+            lastReadTimestamp: master?.lastReadTimestamp ?? 0,
+            lastWriteTimestamp: master?.lastWriteTimestamp ?? 0,
+            masterAddr: master?.masterAddr,
+            masterFlushOffset,
+            maxOffset: master === undefined ? 0 : store.maxLogOffset(),
+            transferredByteInSecond: master?.transferredByteInSecond ?? 0,
           },
-          haConnectionInfo: [],
-          inSyncSlaveNums: 0,
-          master: true,
-          masterCommitLogMaxOffset: store.maxLogOffset(),
+          haConnectionInfo: slaves,
+          inSyncSlaveNums: slaves.filter((slave) => slave.inSync).length,
+          master: master === undefined,
+          masterCommitLogMaxOffset: master === undefined ? store.maxLogOffset() : 0,
         }),
       );
     }),
-    // It tells a slave how far its master has flushed; a master takes it and does nothing.
-    requestRow("RESET_MASTER_FLUSH_OFFSET", ResetMasterFlushOffsetHeader, () =>
-      config.brokerId === MASTER_ID ? ok() : refuse("SYSTEM_ERROR", NO_REPLICATION),
-    ),
+    requestRow("RESET_MASTER_FLUSH_OFFSET", ResetMasterFlushOffsetHeader, ({ header }) => {
+      if (config.brokerId !== MASTER_ID) masterFlushOffset = header.masterFlushOffset ?? masterFlushOffset;
+      return ok();
+    }),
     requestRow("GET_BROKER_EPOCH_CACHE", undefined, () =>
-      refuse(
-        "SYSTEM_ERROR",
-        config.enableControllerMode
-          ? `enableControllerMode has no effect: ${NO_REPLICATION}`
-          : "this request only for controllerMode ",
-      ),
+      refuse("SYSTEM_ERROR", config.enableControllerMode ? NO_CONTROLLER : "this request only for controllerMode "),
     ),
   ];
 }

@@ -19,7 +19,7 @@ import { consumeStatsRows } from "./consumeStats.ts";
 import { dumpRows } from "./dumps.ts";
 import { endTransactionRows } from "./endTransaction.ts";
 import { groupAdminRows } from "./groupAdmin.ts";
-import { haRows } from "./ha.ts";
+import { type HaView, haRows } from "./ha.ts";
 import { halfMessageRows } from "./halfMessages.ts";
 import { lockRows } from "./locks.ts";
 import { messageRows } from "./messages.ts";
@@ -46,6 +46,7 @@ export type TableParts = Omit<BrokerParts, "store"> & {
   readonly pops: Pops;
   readonly requestModes: RequestModes;
   readonly routes: TopicRoutes;
+  readonly ha?: HaView;
 };
 
 export function brokerRows(parts: TableParts): Row[] {

@@ -13,7 +13,7 @@ import { Offsets } from "../broker/offsets.ts";
 import { Pops } from "../broker/pop/pops.ts";
 import { PullHolds } from "../broker/pullHolds.ts";
 import { QueueLocks } from "../broker/queueLocks.ts";
-import { Registration } from "../broker/registration.ts";
+import { Registration, type RequestTo } from "../broker/registration.ts";
 import { RequestModes } from "../broker/requestModes.ts";
 import { Schedule } from "../broker/schedule.ts";
 import { TimerMessageStore } from "../broker/timer/timerMessageStore.ts";
@@ -23,6 +23,8 @@ import { Topics } from "../broker/topics.ts";
 import { TransactionChecks } from "../broker/transactionChecks.ts";
 import { Transactions } from "../broker/transactions.ts";
 import type { BrokerConfig, ProxyConfig } from "../config/index.ts";
+import { HaMaster } from "../ha/haMaster.ts";
+import { slaveRows } from "../handlers/slave.ts";
 import { brokerRows } from "../handlers/table.ts";
 import { UNSUPPORTED } from "../handlers/unsupported.ts";
 import { BrokerStats } from "../metrics/brokerStats.ts";
@@ -33,6 +35,7 @@ import { MetadataFile } from "../store/metadataFile.ts";
 import { type RunningGrpc, startGrpcServer } from "./grpcServer.ts";
 import { memoryBytes } from "./machine.ts";
 import type { Runtime } from "./runtime.ts";
+import { Slave } from "./slave.ts";
 
 /** The fast port of a broker lies this far below its listenPort (Apache: VIP channel). */
 const FAST_PORT_OFFSET = 2;
@@ -129,16 +132,13 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   });
   const requestModes = new RequestModes(metadata("messageRequestMode.json"), log);
   const client = new RemotingClient(clock, turn, log);
-  const routes = new TopicRoutes(
-    config,
-    (address, code, header, body, timeoutMs) => client.request(address, code, header, body, timeoutMs),
-    clock,
-    log,
-  );
+  const ask: RequestTo = (address, code, header, body, timeoutMs) =>
+    client.request(address, code, header, body, timeoutMs);
+  const routes = new TopicRoutes(config, ask, clock, log);
   const registration = new Registration(
     config,
     topics,
-    (address, code, header, body, timeoutMs) => client.request(address, code, header, body, timeoutMs),
+    ask,
     advertised,
     () => `${config.brokerIP2 ?? config.brokerIP1}:${config.haListenPort}`,
     clock,
@@ -146,6 +146,9 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   );
   const transactions = new Transactions(config, store, offsets, metadata("transactionMetrics"), clock, log);
   const checks = new TransactionChecks(config, transactions, store, topics, clients, clock, log);
+  const isSlave = config.brokerRole === "SLAVE";
+  let slave: Slave | undefined;
+  const master = new HaMaster(config, store, clock, turn, log);
   const parts = {
     config,
     clock,
@@ -171,26 +174,33 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     storeOps: store,
     configFile: options.configFile === undefined ? undefined : new MetadataFile(disk, options.configFile),
     memoryBytes: memoryBytes(),
+    ha: { slaves: () => master.slaves(), master: () => slave?.state() },
     address: advertised,
   };
-  const rows = brokerRows(parts);
+  const rows = isSlave ? slaveRows(brokerRows(parts), config) : brokerRows(parts);
   const server = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED, config });
   const fast = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED, config, fast: true });
   let grpc: RunningGrpc | undefined;
   await store.start();
   try {
-    await transactions.start();
-    await timers?.load();
-    await pops.start();
+    if (isSlave) {
+      slave = new Slave({ ...parts, disk, timerMetricsFile: metadata("timermetrics"), request: ask });
+    } else {
+      await transactions.start();
+      await timers?.load();
+      await pops.start();
+    }
     config.listenPort = await server.listen(bind, config.listenPort);
     if (config.listenPort > FAST_PORT_OFFSET) await listenFast(fast, bind, config.listenPort - FAST_PORT_OFFSET, log);
-    if (options.grpc !== undefined) grpc = await startGrpcServer(parts, rows, options.grpc, disk, bind);
+    await listenForSlaves(master, config, bind, log);
+    if (options.grpc !== undefined && isSlave) log.warn("a slave does not serve the gRPC protocol: its clients pop");
+    else if (options.grpc !== undefined) grpc = await startGrpcServer(parts, rows, options.grpc, disk, bind);
   } catch (error) {
+    master.stop();
     await Promise.all([server.close(), fast.close()]);
     await store.close();
     throw error;
   }
-  if (config.haListenPort === 1 || config.haListenPort <= 0) config.haListenPort = config.listenPort + 1;
   store.storeHost = hostBytes(ip, config.listenPort);
   offsets.start();
   clients.start();
@@ -199,9 +209,11 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   routes.start();
   stats.start();
   counters.start();
-  schedule.start();
-  checks.start();
-  timers?.start();
+  if (slave === undefined) {
+    schedule.start();
+    checks.start();
+    timers?.start();
+  } else slave.start();
   await registration.start();
 
   return {
@@ -213,18 +225,20 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
         () => server.stopAccepting(),
         () => fast.stopAccepting(),
         () => registration.stop(),
+        () => master.stop(),
+        () => slave?.stop(),
         () => holds.stop(),
         () => routes.stop(),
-        () => pops.stop(),
+        () => (isSlave ? undefined : pops.stop()),
         () => schedule.stop(),
         () => checks.stop(),
-        () => timers?.stop(),
+        () => (isSlave ? undefined : timers?.stop()),
         () => clients.stop(),
         () => stats.stop(),
         () => counters.stop(),
         () => Promise.all([server.close(), fast.close(), grpc?.close()]),
         () => client.close(),
-        () => transactions.stop(),
+        () => (isSlave ? undefined : transactions.stop()),
         () => offsets.stop(),
         () => consumerFilters.stop(),
         () => topics.stop(),
@@ -256,6 +270,28 @@ async function listenFast(fast: RemotingServer, bind: string, port: number, log:
     log.warn(
       { port, err: (error as Error).message },
       "no fast (VIP) port: clients with vipChannelEnabled cannot use this broker",
+    );
+  }
+}
+
+/** Slaves are optional: where nothing waits for them, a taken port costs replication, not the broker. */
+async function listenForSlaves(
+  master: HaMaster,
+  config: BrokerConfig,
+  bind: string,
+  log: Runtime["log"],
+): Promise<void> {
+  if (config.haListenPort <= 0) config.haListenPort = config.listenPort + 1;
+  try {
+    config.haListenPort = await master.start(bind, config.haListenPort);
+  } catch (error) {
+    if (config.brokerRole !== "ASYNC_MASTER") throw error;
+    log.warn({ port: config.haListenPort, err: (error as Error).message }, "no port for slaves: nobody can replicate");
+  }
+  if (config.brokerRole === "SYNC_MASTER" && config.inSyncReplicas <= 1) {
+    log.warn(
+      { inSyncReplicas: config.inSyncReplicas },
+      "SYNC_MASTER does not wait for slaves while inSyncReplicas is 1 (as in Apache 5): set it to 2 for a copy of every message",
     );
   }
 }

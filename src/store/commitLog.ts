@@ -120,6 +120,53 @@ export class CommitLog {
     this.written = this.end;
   }
 
+  /** Makes an empty log begin at `offset`: a slave's, whose master gives it only its newest files. */
+  beginAt(offset: number): void {
+    this.#tail.roll(offset);
+    this.end = offset;
+    this.written = offset;
+  }
+
+  /**
+   * Appends bytes of a master's log as they are and writes them; they end anywhere. Throws what the disk throws, with nothing
+   * taken. The caller cuts at file borders.
+   * @param keepFrom begin of the record that is not whole yet; it stays in one piece in memory
+   */
+  appendRaw(buf: Buffer, start: number, end: number, keepFrom: number): void {
+    const tail = this.#tail;
+    if (tail.current.used + end - start > tail.chunkBytes) tail.rollKeeping(keepFrom);
+    const chunk = tail.current;
+    buf.copy(chunk.buf, chunk.used, start, end);
+    chunk.used += end - start;
+    this.end += end - start;
+    try {
+      this.writeOut();
+    } catch (error) {
+      this.rollback();
+      throw error;
+    }
+  }
+
+  /** Bytes that fit into the newest chunk, with the record from `keepFrom` on kept whole. */
+  rawRoom(keepFrom: number): number {
+    return this.#tail.chunkBytes - (this.end - keepFrom);
+  }
+
+  /** Shows what memory holds of the newest chunk from `offset` on in {@link viewBuf}; false when it does not hold it. */
+  viewTail(offset: number): boolean {
+    const chunk = this.#tail.holding(offset);
+    return chunk !== undefined && this.#show(chunk.buf, offset - chunk.base, chunk.base + chunk.used - offset);
+  }
+
+  /** Forgets everything from `offset` on, also in the file. Only for bytes of the newest chunk. */
+  cutRaw(offset: number): void {
+    this.#tail.cut(offset);
+    this.end = offset;
+    this.written = offset;
+    this.#blocks.drop(SOURCE);
+    this.segments.cutAt(offset);
+  }
+
   /** Takes back everything not written; the next record gets the offset of the first one taken back. */
   rollback(): void {
     this.#tail.cut(this.written);

@@ -82,6 +82,8 @@ export class DerivedFiles {
   /** Counts deleted topics, so that a checkpoint under way does not count their units. */
   #topicsDeleted = 0;
   #writing = false;
+  /** Records come from a master while consumers wait: what {@link redispatch} lists is an arrival. */
+  live = false;
 
   constructor(context: DerivedContext) {
     this.#context = context;
@@ -198,7 +200,8 @@ export class DerivedFiles {
     }
     queue.push(view.logOffset, view.totalBytes, this.#tagsCodeOf(view));
     this.queues.markDirty(queue);
-    if (queue.pressed) this.#persistOne(queue);
+    if (this.live) this.#arrived(queue);
+    else if (queue.pressed) this.#persistOne(queue);
     return true;
   }
 
@@ -266,10 +269,13 @@ export class DerivedFiles {
     if (queue.deleted) return;
     queue.push(pending.logOffset, pending.bytes, pending.tagsCode);
     this.queues.markDirty(queue);
-    if (!queue.arrived) {
-      queue.arrived = true;
-      this.#arrivals.push(queue);
-    }
+    this.#arrived(queue);
+  }
+
+  #arrived(queue: ConsumeQueue): void {
+    if (queue.arrived) return;
+    queue.arrived = true;
+    this.#arrivals.push(queue);
   }
 
   /** Queues that got messages since the last call; undefined when there are none. */

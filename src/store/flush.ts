@@ -3,6 +3,7 @@
  *
  *   ASYNC_FLUSH  the write to the file returned         (survives kill -9)
  *   SYNC_FLUSH   a data sync that succeeded returned    (survives power loss)
+ *   SYNC_MASTER  and inSyncReplicas - 1 slaves have it  (survives the loss of the machine)
  *
  * Group commit without waiting: `commit` runs once per event-loop turn and writes all that the turn brought; while a sync
  * runs, the next turns' writes gather for the next sync. A message becomes visible to consumers when it is granted.
@@ -27,6 +28,12 @@ export interface FlushHooks {
   onFatal(error: Error): void;
 }
 
+/** What SYNC_MASTER adds to a grant: messages wait until slaves have them, or until it has taken too long. */
+export interface ReplicaWait {
+  /** A message older than this is answered FLUSH_SLAVE_TIMEOUT and becomes visible (Apache: slaveTimeout), ms. */
+  timeoutMs(): number;
+}
+
 export class Flush {
   readonly ring = new PendingRing();
   readonly #log: CommitLog;
@@ -35,6 +42,9 @@ export class Flush {
   readonly #logger: Logger;
   readonly #sync: boolean;
   readonly #syncTimeoutMs: () => number;
+  readonly #replicaWait: ReplicaWait | undefined;
+  /** Everything below is on enough slaves, or has waited for them long enough. Unbounded where nothing waits for slaves. */
+  #replicated: number;
   readonly #hooks: FlushHooks;
   /** Ring position behind the last append that was written. */
   #writtenPosition = 0;
@@ -50,7 +60,7 @@ export class Flush {
     gate: WriteGate,
     clock: Clock,
     logger: Logger,
-    options: { sync: boolean; syncTimeoutMs: () => number },
+    options: { sync: boolean; syncTimeoutMs: () => number; replicaWait?: ReplicaWait | undefined },
     hooks: FlushHooks,
   ) {
     this.#log = log;
@@ -59,6 +69,9 @@ export class Flush {
     this.#logger = logger;
     this.#sync = options.sync;
     this.#syncTimeoutMs = options.syncTimeoutMs;
+    this.#replicaWait = options.replicaWait;
+    // What a start finds in the log was answered in an earlier life, or its sender has given up.
+    this.#replicated = options.replicaWait === undefined ? Number.POSITIVE_INFINITY : log.written;
     this.#hooks = hooks;
     this.synced = log.written;
   }
@@ -70,8 +83,10 @@ export class Flush {
       else this.#writeOut();
     }
     this.#writtenPosition = this.ring.tail;
-    if (!this.#sync) this.#grant(this.#log.written);
-    else if (this.ring.length > 0) {
+    if (!this.#sync) {
+      this.#grant(this.#log.written);
+      if (this.#replicaWait !== undefined && this.ring.length > 0) this.#answerThoseWhoDoNotWait();
+    } else if (this.ring.length > 0) {
       this.#answerThoseWhoDoNotWait();
       void this.syncNow();
     }
@@ -167,13 +182,21 @@ export class Flush {
     this.#hooks.onFatal(error);
   }
 
-  /** Grants appends in log order up to `logOffset`; refused ones are answered in their turn. */
-  #grant(logOffset: number): void {
+  /** Slaves have everything below `logOffset`. */
+  replicated(logOffset: number): void {
+    if (logOffset <= this.#replicated) return;
+    this.#replicated = logOffset;
+    this.#grant(this.#sync ? this.synced : this.#log.written);
+  }
+
+  /** Grants appends in log order up to `localOffset`, where slaves have them, too; refused ones are answered in their turn. */
+  #grant(localOffset: number): void {
+    const logOffset = Math.min(localOffset, this.#replicated);
     const ring = this.ring;
     const now = ring.length === 0 ? 0 : this.#clock.now();
     while (ring.head < ring.tail) {
       const pending = ring.at(ring.head);
-      if (pending.status === "ok" || pending.status === "flushDiskTimeout") {
+      if (pending.status === "ok" || isLate(pending)) {
         if (pending.logOffset + pending.bytes > logOffset || ring.head >= this.#writtenPosition) break;
         this.#hooks.dispatch(pending, now);
       }
@@ -216,10 +239,35 @@ export class Flush {
     this.#timedOutPosition = position;
   }
 
+  /** Answers SYNC_MASTER appends that no slave has confirmed for too long; they stay in the log and become visible. */
+  answerUnreplicated(): void {
+    const timeoutMs = this.#replicaWait?.timeoutMs() ?? 0;
+    this.#giveUpBefore(this.#clock.now() - timeoutMs, `no slave confirmed it within slaveTimeout (${timeoutMs} ms)`);
+  }
+
+  #giveUpBefore(storeTimestamp: number, reason: string): void {
+    let to = this.#replicated;
+    for (let position = this.ring.head; position < this.#writtenPosition; position++) {
+      const pending = this.ring.at(position);
+      if (pending.storeTimestamp > storeTimestamp) break;
+      const end = pending.logOffset + pending.bytes;
+      if (end <= to || pending.status === "notAvailable") continue;
+      to = end;
+      // As in Apache, of two reasons to warn the sender the slaves' is the one that he is told.
+      pending.status = "flushSlaveTimeout";
+      pending.reason = `${reason}; the message is stored here`;
+      if (!this.#sync) continue;
+      // It is not synced either, perhaps: then it is answered now and becomes visible later.
+      this.#answer(pending);
+    }
+    this.replicated(to);
+  }
+
   /** Writes and syncs all, for a clean stop. */
   async close(): Promise<void> {
     this.commit();
     await this.syncTo(this.#log.written);
+    if (this.#replicaWait !== undefined) this.#giveUpBefore(Number.POSITIVE_INFINITY, "this broker stops");
     this.#closed = true;
   }
 
@@ -227,4 +275,9 @@ export class Flush {
   abandon(): void {
     this.#closed = true;
   }
+}
+
+/** Answered with a warning, or about to be, but in the log: it becomes visible like any other. */
+function isLate(pending: PendingAppend): boolean {
+  return pending.status === "flushDiskTimeout" || pending.status === "flushSlaveTimeout";
 }

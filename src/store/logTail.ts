@@ -56,6 +56,21 @@ export class LogTail {
     this.current = chunk;
   }
 
+  /** Like {@link roll}, but what the current chunk holds from `base` on is taken along. */
+  rollKeeping(base: number): void {
+    const { buf, base: oldBase, used } = this.current;
+    const from = base - oldBase;
+    this.roll(base);
+    // With a ring of one chunk it is the same buffer; copy() moves overlapping bytes well.
+    buf.copy(this.current.buf, 0, from, used);
+    this.current.used = used - from;
+  }
+
+  /** The chunk that holds the byte at `offset`, newest first. */
+  holding(offset: number): Chunk | undefined {
+    return this.find(offset, 1);
+  }
+
   /** The chunk that holds all of `[offset, offset + bytes)`, newest first. */
   find(offset: number, bytes: number): Chunk | undefined {
     for (let i = this.#ring.length - 1; i >= 0; i--) {

@@ -22,11 +22,13 @@ import { DirNames } from "./dirNames.ts";
 import type { Disk, DiskSpace } from "./disk.ts";
 import { FileCache } from "./fileCache.ts";
 import { Flush } from "./flush.ts";
+import { LogFeed } from "./logFeed.ts";
 import { readLog, readLoneMessage, readMessage, readUnits, searchByTime, unitStoreTime } from "./lookup.ts";
 import type { StoreOptions } from "./options.ts";
 import type { AckTarget, PendingAppend } from "./pending.ts";
 import type { RecordReads } from "./recordReads.ts";
 import { type Recovered, recoverStore } from "./recovery.ts";
+import { ReplicaLog } from "./replicaLog.ts";
 import { Retention } from "./retention.ts";
 import type { Selection } from "./selection.ts";
 import type {
@@ -46,6 +48,8 @@ import { WriteGate } from "./writeGate.ts";
 const QUERY_READS = 8;
 const CHECKPOINT_PERIOD_MS = 10_000;
 const FULL_DISK_PROBE_MS = 500;
+/** Between looks for messages that slaves have not confirmed in time. */
+const SLAVE_LOOK_MS = 100;
 
 export interface StoreContext {
   disk: Disk;
@@ -78,6 +82,7 @@ export class MessageStore implements Store {
   #flush!: Flush;
   #appender!: Appender;
   #retention!: Retention;
+  #replica: ReplicaLog | undefined;
   #lock: { release(): void } | undefined;
   #timers: Timer[] = [];
   /** Ends what recurs by an option that can change. */
@@ -165,6 +170,7 @@ export class MessageStore implements Store {
       clock.every(FULL_DISK_PROBE_MS, () => this.#probeFullDisk()),
     );
     if (this.#sync) this.#timers.push(clock.every(500, () => this.#flush.answerTimedOut()));
+    if (this.waitsForSlaves) this.#timers.push(clock.every(SLAVE_LOOK_MS, () => this.#flush.answerUnreplicated()));
   }
 
   /** Flushes and closes everything; a later start is clean if all of it could be written. */
@@ -224,7 +230,11 @@ export class MessageStore implements Store {
       this.#gate,
       clock,
       logger,
-      { sync: this.#sync, syncTimeoutMs: () => this.#options.syncFlushTimeout },
+      {
+        sync: this.#sync,
+        syncTimeoutMs: () => this.#options.syncFlushTimeout,
+        replicaWait: this.waitsForSlaves ? { timeoutMs: () => this.#options.slaveTimeout } : undefined,
+      },
       {
         dispatch: (pending, now) => this.#dispatch(pending, now),
         granted: (logOffset) => this.#granted(logOffset),
@@ -233,6 +243,9 @@ export class MessageStore implements Store {
       },
     );
     this.#flush = flush;
+    if (this.#options.brokerRole === "SLAVE") {
+      this.#replica = new ReplicaLog(log, flush, this.#gate, this.#derived, this.#sync, turn, logger);
+    }
     this.#derived.attach({
       start: () => log.first,
       granted: () => this.#grantedTo,
@@ -312,6 +325,7 @@ export class MessageStore implements Store {
 
   #commit(): void {
     this.#flush.commit();
+    if (this.#replica !== undefined && this.#sync) void this.#flush.syncNow();
     const arrivals = this.#derived.takeArrivals();
     if (arrivals === undefined) return;
     for (const queue of arrivals) {
@@ -336,10 +350,17 @@ export class MessageStore implements Store {
   }
 
   #granted(logOffset: number): void {
+    if (this.#replica !== undefined) {
+      // A slave's log may end within a record.
+      this.#grantedTo = this.#replica.dispatchedTo;
+      this.#lastTimestamp = Math.max(this.#lastTimestamp, this.#replica.lastTimestamp);
+      this.#replica.progressed();
+      return;
+    }
     this.#grantedTo = Math.max(this.#grantedTo, logOffset);
     this.#derived.index?.grant(logOffset);
-    // Under SYNC_FLUSH a grant comes from a sync, between turns: the output phase must follow.
-    if (this.#sync) this.#context.turn.request();
+    // A grant that comes from a sync or a slave's report comes between turns: the output phase must follow.
+    if (this.#sync || this.waitsForSlaves) this.#context.turn.request();
   }
 
   #takenBack(pending: PendingAppend): void {
@@ -351,6 +372,29 @@ export class MessageStore implements Store {
 
   onArrival(fn: (topic: string, queueId: number, maxOffset: number) => void): void {
     this.#arrivalListeners.push(fn);
+  }
+
+  // ---- replication ----
+
+  /** Whether acknowledgements wait for slaves: SYNC_MASTER with inSyncReplicas above 1, as Apache has it. */
+  get waitsForSlaves(): boolean {
+    return this.#options.brokerRole === "SYNC_MASTER" && this.#options.inSyncReplicas > 1;
+  }
+
+  /** Enough slaves have everything below `logOffset`. */
+  replicated(logOffset: number): void {
+    this.#flush.replicated(logOffset);
+  }
+
+  /** The log as a stream for slaves. */
+  feed(): LogFeed {
+    return new LogFeed(this.#log);
+  }
+
+  /** The log as a slave fills it. @throws when this broker is no slave */
+  replica(): ReplicaLog {
+    if (this.#replica === undefined) throw new Error(`brokerRole=${this.#options.brokerRole}: this is no slave`);
+    return this.#replica;
   }
 
   // ---- rhythm ----

@@ -16,6 +16,12 @@ export interface StoreOptions {
   flushIntervalConsumeQueue: number;
   /** A SYNC_FLUSH append older than this is answered FLUSH_DISK_TIMEOUT, ms. */
   syncFlushTimeout: number;
+  /** SYNC_MASTER waits for slaves, SLAVE takes messages from its master only. */
+  brokerRole: string;
+  /** Brokers, the master among them, that must have a message before SYNC_MASTER acknowledges it; with 1 it does not wait. */
+  inSyncReplicas: number;
+  /** A SYNC_MASTER append older than this is answered FLUSH_SLAVE_TIMEOUT, ms. */
+  slaveTimeout: number;
   /** Hours. */
   fileReservedTime: number;
   /** Hours of the day, `;`-separated. */
@@ -52,6 +58,9 @@ export const STORE_DEFAULTS: StoreOptions = {
   flushIntervalCommitLog: 500,
   flushIntervalConsumeQueue: 1000,
   syncFlushTimeout: 5000,
+  brokerRole: "ASYNC_MASTER",
+  inSyncReplicas: 1,
+  slaveTimeout: 3000,
   fileReservedTime: 72,
   deleteWhen: "04",
   cleanResourceInterval: 10_000,

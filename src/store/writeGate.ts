@@ -18,6 +18,7 @@ export class WriteGate {
   #watermark: Writability | undefined;
   #dead: Writability | undefined;
   #shut: Writability | undefined;
+  #slave: Writability | undefined;
   #state: Writability = OPEN;
 
   state(): Writability {
@@ -83,8 +84,14 @@ export class WriteGate {
     this.#update();
   }
 
+  /** Refuses messages for good: this broker's log is its master's, byte by byte. */
+  slave(): void {
+    this.#slave = refuse("messages are put to the slave; its master takes them");
+    this.#update();
+  }
+
   #update(): Writability {
-    this.#state = this.#dead ?? this.#shut ?? this.#full ?? this.#watermark ?? OPEN;
+    this.#state = this.#dead ?? this.#shut ?? this.#slave ?? this.#full ?? this.#watermark ?? OPEN;
     return this.#state;
   }
 }

@@ -1,0 +1,507 @@
+/** A master's and a slave's store joined by a link that tests cut, delay and fill with nonsense; no socket, no real time. */
+import { Buffer } from "node:buffer";
+import * as path from "node:path";
+import { describe, expect, it } from "vitest";
+import { readInt64, writeInt32, writeInt64 } from "../base/int64.ts";
+import { type Logger, silentLogger } from "../base/log.ts";
+import { Turn } from "../base/turn.ts";
+import type { StoreOptions } from "../store/options.ts";
+import { SimDisk } from "../testing/simDisk.ts";
+import { COMMIT_LOG, Journal, SimStore, SMALL } from "../testing/simStore.ts";
+import { HaClient } from "./haClient.ts";
+import { HaMaster } from "./haMaster.ts";
+import type { Link, LinkEvents } from "./link.ts";
+
+const FILE_BYTES = 4096;
+const OPTIONS: StoreOptions = { ...SMALL, mappedFileSizeCommitLog: FILE_BYTES, maxMessageSize: 1024 };
+const HA = {
+  haSendHeartbeatInterval: 5_000,
+  haHousekeepingInterval: 20_000,
+  haTransferBatchSize: 700,
+  haMaxGapNotInSync: 1_000,
+  haFlowControlEnable: false,
+  maxHaTransferByteInSecond: 0,
+};
+
+/** Notes what is warned of. */
+function listening(): { log: Logger; lines: string[] } {
+  const lines: string[] = [];
+  const note = (fields: unknown, text?: string) => {
+    const reason = (fields as { reason?: string }).reason;
+    lines.push([text ?? String(fields), reason].filter((part) => part !== undefined).join(": "));
+  };
+  return { log: { ...silentLogger(), info: () => {}, warn: note, error: note } as unknown as Logger, lines };
+}
+
+/** Two ends of a connection. What one sends waits here until the test lets it pass. */
+class Wire {
+  readonly toSlave: Buffer[] = [];
+  readonly toMaster: Buffer[] = [];
+  open = true;
+  /** The master's socket takes no more. */
+  full = false;
+  master!: LinkEvents;
+  slave!: LinkEvents;
+
+  end(queue: Buffer[], limit = () => true): Link {
+    return {
+      peer: "10.0.0.9:40000",
+      send: (bytes) => {
+        if (this.open) queue.push(Buffer.from(bytes));
+        return limit();
+      },
+      close: () => this.cut(),
+    };
+  }
+
+  cut(): void {
+    if (!this.open) return;
+    this.open = false;
+    this.master.closed("cut");
+    this.slave.closed("cut");
+  }
+}
+
+class Pair {
+  readonly masterLog = listening();
+  readonly slaveLog = listening();
+  readonly masterDisk = new SimDisk();
+  slaveDisk = new SimDisk();
+  readonly options: Partial<StoreOptions>;
+  readonly ha: Partial<typeof HA>;
+  readonly slaveOptions: Partial<StoreOptions>;
+  master: SimStore;
+  slave: SimStore;
+  service!: HaMaster;
+  client!: HaClient;
+  wire: Wire | undefined;
+  /** What a comparison says; see HaClient. */
+  difference: string | undefined;
+
+  constructor(
+    options: Partial<StoreOptions> = {},
+    ha: Partial<typeof HA> = {},
+    slaveOptions: Partial<StoreOptions> = {},
+  ) {
+    this.options = options;
+    this.ha = ha;
+    this.slaveOptions = slaveOptions;
+    this.master = new SimStore(this.masterDisk, new Journal(), { ...OPTIONS, ...options });
+    this.slave = this.#slaveStore();
+  }
+
+  #slaveStore(): SimStore {
+    const options = { ...OPTIONS, ...this.slaveOptions, brokerRole: "SLAVE" };
+    return new SimStore(this.slaveDisk, new Journal(), options, undefined, this.slaveLog.log);
+  }
+
+  async start(): Promise<void> {
+    await this.startMaster();
+    await this.startSlave();
+  }
+
+  async startMaster(): Promise<void> {
+    await this.master.store.start();
+    const { clock, store } = this.master;
+    const options = { ...HA, ...this.ha, inSyncReplicas: this.options.inSyncReplicas ?? 1 };
+    this.service = new HaMaster(options, store, clock, new Turn(clock), this.masterLog.log);
+    this.service.attach();
+  }
+
+  async startSlave(): Promise<void> {
+    await this.slave.store.start();
+    this.client = new HaClient(
+      { ...HA, ...this.ha },
+      this.slave.store.replica(),
+      async () => this.difference,
+      this.slave.clock,
+      this.slaveLog.log,
+      async (_address, onLink) => {
+        const wire = new Wire();
+        this.wire = wire;
+        wire.slave = onLink(wire.end(wire.toMaster));
+        wire.master = this.service.accept(wire.end(wire.toSlave, () => !wire.full));
+      },
+    );
+    this.client.setMaster("master:1");
+    this.client.start();
+    await this.slave.settle();
+  }
+
+  /** Stops the slave, or kills it, and starts another on what its disk has. */
+  async restartSlave(killed = false): Promise<void> {
+    this.client.stop();
+    this.wire?.cut();
+    if (killed) this.slaveDisk = this.slaveDisk.killed(1);
+    else await this.slave.close();
+    this.slave = this.#slaveStore();
+    await this.startSlave();
+  }
+
+  send(topic: string, bodyBytes: number) {
+    return this.master.send(topic, 0, bodyBytes);
+  }
+
+  /** Lets everything pass, in pieces of `bytes`, until nothing moves. */
+  async flow(bytes = Number.POSITIVE_INFINITY): Promise<void> {
+    for (let idle = 0; idle < 3; ) {
+      await this.master.settle();
+      this.service.push();
+      const moved = this.#deliver(bytes);
+      await this.slave.settle();
+      idle = moved ? 0 : idle + 1;
+    }
+  }
+
+  #deliver(bytes: number): boolean {
+    const wire = this.wire;
+    if (wire === undefined) return false;
+    let moved = false;
+    for (const [queue, to] of [
+      [wire.toMaster, () => wire.master],
+      [wire.toSlave, () => wire.slave],
+    ] as const) {
+      for (const one of queue.splice(0)) {
+        moved = true;
+        for (let at = 0; at < one.length && wire.open; at += bytes) to().received(one.subarray(at, at + bytes));
+      }
+    }
+    return moved;
+  }
+
+  /** The slave tries again. */
+  async reconnect(): Promise<void> {
+    await this.slave.advance(5_100);
+    await this.slave.advance(1_000);
+  }
+
+  #files(disk: SimDisk): Map<string, Buffer> {
+    const files = disk.list(COMMIT_LOG).filter((name) => /^\d{20}$/.test(name));
+    return new Map(files.map((name) => [name, Buffer.from(disk.readAll(path.join(COMMIT_LOG, name)))]));
+  }
+
+  /** Both logs have the same bytes, from the slave's first file on. */
+  expectSame(): void {
+    const ours = this.#files(this.masterDisk);
+    const theirs = this.#files(this.slaveDisk);
+    expect(theirs.size).toBeGreaterThan(0);
+    for (const [name, bytes] of theirs) expect(bytes.equals(ours.get(name) as Buffer), name).toBe(true);
+    expect([...theirs.keys()].at(-1)).toBe([...ours.keys()].at(-1));
+    expect(this.slave.store.maxLogOffset()).toBe(this.master.store.maxLogOffset());
+  }
+}
+
+describe("a slave", () => {
+  it("becomes its master's log, byte by byte, over rolls of files, and lists its messages", async () => {
+    const pair = new Pair();
+    await pair.start();
+    await pair.flow();
+    const arrivals: string[] = [];
+    pair.slave.store.onArrival((topic, queueId, max) => arrivals.push(`${topic} ${queueId} ${max}`));
+    for (let i = 0; i < 60; i++) pair.send(i % 3 === 0 ? "A" : "B", (i * 53) % 900);
+    await pair.flow();
+    pair.expectSame();
+    expect(pair.slaveDisk.list(COMMIT_LOG).length).toBeGreaterThan(3);
+    expect(["A", "B"].map((topic) => pair.slave.store.maxOffset(topic, 0))).toEqual([20, 40]);
+    expect(await pair.slave.store.units("B", 0, 0, 100)).toEqual(await pair.master.store.units("B", 0, 0, 100));
+    expect(arrivals).toContain("A 0 20");
+    expect(pair.service.slaves()).toMatchObject([
+      { diff: 0, inSync: true, slaveAckOffset: pair.master.store.maxLogOffset() },
+    ]);
+  });
+
+  it("goes on wherever the link is cut, at every byte of what passes, and when it is restarted there", async () => {
+    const total = 1_700;
+    for (let cutAfter = 0; cutAfter <= total; cutAfter += cutAfter % 400 < 60 ? 1 : 23) {
+      const pair = new Pair();
+      await pair.start();
+      for (let i = 0; i < 4; i++) pair.send("A", 180 + i);
+      await pair.master.settle();
+      const first = pair.wire as Wire;
+      first.master.received(first.toMaster.shift() as Buffer);
+      pair.service.push();
+      const stream = Buffer.concat(first.toSlave.splice(0));
+      first.slave.received(stream.subarray(0, Math.min(cutAfter, stream.length)));
+      first.cut();
+      if (cutAfter % 3 < 2) await pair.restartSlave(cutAfter % 3 === 0);
+      else await pair.reconnect();
+      pair.send("A", 100);
+      await pair.flow(7);
+      pair.expectSame();
+      expect(pair.slave.store.maxOffset("A", 0)).toBe(5);
+    }
+  });
+
+  it("without messages gets the newest file only", async () => {
+    const pair = new Pair();
+    await pair.startMaster();
+    for (let i = 0; i < 40; i++) pair.send("A", 500);
+    await pair.master.settle();
+    await pair.startSlave();
+    await pair.flow();
+    pair.expectSame();
+    const first = pair.slave.store.minLogOffset();
+    expect(first).toBe(pair.master.store.maxLogOffset() - (pair.master.store.maxLogOffset() % FILE_BYTES));
+    expect(pair.slave.store.minOffset("A", 0)).toBeGreaterThan(0);
+    expect(pair.slave.store.maxOffset("A", 0)).toBe(40);
+  });
+
+  it("refuses messages of its own, with Apache's words", async () => {
+    const pair = new Pair();
+    await pair.start();
+    expect(pair.slave.send("A", 0, 10)).toMatchObject({
+      status: "notAvailable",
+      reason: "service not available now: messages are put to the slave; its master takes them",
+    });
+  });
+
+  it("cuts what is no message and ends, instead of growing a log that is not the master's", async () => {
+    const pair = new Pair();
+    await pair.start();
+    pair.send("A", 100);
+    await pair.flow();
+    const end = pair.slave.store.maxLogOffset();
+    const nonsense = Buffer.alloc(12 + 200, 0x5a);
+    writeInt64(nonsense, end, 0);
+    writeInt32(nonsense, 200, 8);
+    pair.wire?.slave.received(nonsense);
+    expect(pair.wire?.open).toBe(false);
+    expect(pair.slave.store.maxLogOffset()).toBe(end);
+    expect(pair.slaveLog.lines.at(-2)).toContain(
+      `replication has ended, this log is not the master's: what the master sent for log offset ${end} is no message`,
+    );
+    await pair.reconnect();
+    expect(pair.client.connected).toBe(false);
+    await pair.restartSlave();
+    pair.send("A", 50);
+    await pair.flow();
+    pair.expectSame();
+  });
+
+  it("connects to no master whose log differs, and says so once", async () => {
+    const pair = new Pair();
+    pair.difference = "the logs have diverged";
+    await pair.start();
+    await pair.reconnect();
+    await pair.reconnect();
+    expect(pair.wire).toBe(undefined);
+    expect(pair.slaveLog.lines).toEqual(["not connected to the master: nothing is replicated: the logs have diverged"]);
+    pair.difference = undefined;
+    await pair.reconnect();
+    pair.send("A", 10);
+    await pair.flow();
+    pair.expectSame();
+  });
+
+  it("with other file sizes than its master refuses the log", async () => {
+    const pair = new Pair({}, {}, { mappedFileSizeCommitLog: FILE_BYTES * 4 });
+    await pair.startMaster();
+    for (let i = 0; i < 20; i++) pair.send("A", 500);
+    await pair.master.settle();
+    await pair.startSlave();
+    await pair.flow();
+    expect(
+      pair.slaveLog.lines.some((line) => line.includes("where no file of mappedFileSizeCommitLog=16384 begins")),
+    ).toBe(true);
+    expect(pair.slave.store.maxLogOffset()).toBe(0);
+  });
+
+  it("waits for space when its disk is full, and goes on where it was", async () => {
+    const pair = new Pair();
+    await pair.start();
+    pair.send("A", 100);
+    await pair.flow();
+    const { capacityBytes } = pair.slaveDisk;
+    pair.slaveDisk.capacityBytes = pair.slaveDisk.usedBytes;
+    for (let i = 0; i < 6; i++) pair.send("A", 900);
+    await pair.flow();
+    expect(pair.slaveLog.lines.some((line) => line.includes("was not appended"))).toBe(true);
+    pair.slaveDisk.capacityBytes = capacityBytes;
+    await pair.reconnect();
+    pair.send("A", 100);
+    await pair.flow();
+    pair.expectSame();
+    expect(pair.slave.store.maxOffset("A", 0)).toBe(8);
+  });
+
+  it("under SYNC_FLUSH reports only what is synced", async () => {
+    const pair = new Pair({}, {}, { flushDiskType: "SYNC_FLUSH" });
+    await pair.start();
+    pair.send("A", 100);
+    await pair.flow();
+    pair.expectSame();
+    expect(pair.slave.store.flushBehindBytes()).toBe(0);
+    expect(pair.service.slaves()[0].diff).toBe(0);
+  });
+
+  it("greets every 5 s and gives up a master that is silent for 20 s", async () => {
+    const pair = new Pair();
+    await pair.start();
+    const wire = pair.wire as Wire;
+    await pair.flow();
+    await pair.slave.advance(6_100);
+    expect(wire.toMaster.splice(0).map((report) => readInt64(report, 0))).toEqual([0]);
+    await pair.slave.advance(15_000);
+    expect(wire.open).toBe(false);
+    expect(pair.slaveLog.lines.some((line) => line.includes("silent for longer than haHousekeepingInterval"))).toBe(
+      true,
+    );
+  });
+});
+
+describe("a master", () => {
+  const report = (offset: number) => {
+    const bytes = Buffer.alloc(8);
+    writeInt64(bytes, offset, 0);
+    return bytes;
+  };
+
+  async function connected(): Promise<{ pair: Pair; wire: Wire; end: number }> {
+    const pair = new Pair();
+    await pair.startMaster();
+    for (let i = 0; i < 5; i++) pair.send("A", 300);
+    await pair.master.settle();
+    const wire = new Wire();
+    wire.master = pair.service.accept(wire.end(wire.toSlave, () => !wire.full));
+    wire.slave = { received: () => {}, drained: () => {}, closed: () => {} };
+    return { pair, wire, end: pair.master.store.maxLogOffset() };
+  }
+
+  it.each([
+    ["an offset behind its log", 1_000_000, "reported offset 1000000, but this log ends at"],
+    ["a negative offset", -1, "reported offset -1, but that is no offset"],
+  ])("closes a connection that reports %s", async (_what, offset, words) => {
+    const { pair, wire } = await connected();
+    wire.master.received(report(offset));
+    expect(wire.open).toBe(false);
+    expect(pair.masterLog.lines).toHaveLength(1);
+    expect(pair.masterLog.lines[0]).toContain(words);
+    expect(pair.service.slaves()).toEqual([]);
+  });
+
+  it("closes a connection that confirms what was never sent, or takes a confirmation back", async () => {
+    const forged = await connected();
+    forged.wire.full = true;
+    forged.wire.master.received(report(300));
+    forged.wire.master.received(report(forged.end));
+    expect(forged.pair.masterLog.lines[0]).toContain(
+      `reported offset ${forged.end}, but only bytes below 1000 were sent`,
+    );
+    const back = await connected();
+    back.wire.master.received(report(500));
+    back.wire.master.received(report(400));
+    expect(back.pair.masterLog.lines[0]).toContain("reported offset 400, but it had reported 500");
+  });
+
+  it("holds one piece for a slave that does not read, and goes on when it does", async () => {
+    const { wire, end } = await connected();
+    wire.full = true;
+    wire.master.received(report(100));
+    expect(wire.toSlave).toHaveLength(1);
+    wire.full = false;
+    wire.master.drained();
+    const last = wire.toSlave.at(-1) as Buffer;
+    expect(readInt64(last, 0) + last.readInt32BE(8)).toBe(end);
+  });
+
+  it("never sends a piece across two files", async () => {
+    const pair = new Pair({}, { haTransferBatchSize: 1_000_000 });
+    await pair.start();
+    for (let i = 0; i < 30; i++) pair.send("A", 500);
+    await pair.master.settle();
+    const wire = pair.wire as Wire;
+    wire.master.received(wire.toMaster.shift() as Buffer);
+    for (const piece of wire.toSlave) {
+      const from = readInt64(piece, 0);
+      expect(Math.floor(from / FILE_BYTES)).toBe(Math.floor((from + piece.readInt32BE(8) - 1) / FILE_BYTES));
+    }
+    await pair.flow();
+    pair.expectSame();
+  });
+
+  it("sends a heartbeat after 5 s of silence and closes after 20 s without a report", async () => {
+    const { pair, wire, end } = await connected();
+    wire.master.received(report(end));
+    await pair.master.advance(6_100);
+    expect(wire.toSlave.map((piece) => [readInt64(piece, 0), piece.readInt32BE(8)])).toEqual([[end, 0]]);
+    await pair.master.advance(16_000);
+    expect(wire.open).toBe(false);
+    expect(pair.masterLog.lines[0]).toMatch(/was silent for 2\d{4} ms, haHousekeepingInterval is 20000/);
+  });
+
+  it("keeps to maxHaTransferByteInSecond", async () => {
+    const pair = new Pair({}, { haFlowControlEnable: true, maxHaTransferByteInSecond: 600, haTransferBatchSize: 300 });
+    await pair.start();
+    for (let i = 0; i < 5; i++) pair.send("A", 500);
+    await pair.flow();
+    const after = pair.slave.store.maxLogOffset();
+    expect(after).toBeLessThanOrEqual(600);
+    for (let second = 0; second < 8; second++) {
+      await pair.master.advance(1_000);
+      await pair.flow();
+    }
+    pair.expectSame();
+  });
+});
+
+describe("SYNC_MASTER", () => {
+  const SYNC = { brokerRole: "SYNC_MASTER", inSyncReplicas: 2, slaveTimeout: 3_000 };
+
+  it("acknowledges and shows a message when a slave has it", async () => {
+    const pair = new Pair(SYNC);
+    await pair.start();
+    await pair.flow();
+    const sent = [pair.send("A", 100), pair.send("A", 200)];
+    await pair.master.settle();
+    expect(sent.map(({ status }) => status)).toEqual([undefined, undefined]);
+    expect(pair.master.store.maxOffset("A", 0)).toBe(0);
+    await pair.flow();
+    expect(sent.map(({ status }) => status)).toEqual(["ok", "ok"]);
+    expect(pair.master.store.maxOffset("A", 0)).toBe(2);
+  });
+
+  it("waits for the sync, too, under SYNC_FLUSH", async () => {
+    const pair = new Pair({ ...SYNC, flushDiskType: "SYNC_FLUSH" });
+    await pair.start();
+    const sent = pair.send("A", 100);
+    await pair.flow();
+    expect(sent.status).toBe("ok");
+    expect(pair.master.store.flushBehindBytes()).toBe(0);
+  });
+
+  it("answers flushSlaveTimeout after slaveTimeout, shows the message then, and goes on", async () => {
+    const pair = new Pair(SYNC);
+    await pair.startMaster();
+    const sent = pair.send("A", 100);
+    await pair.master.advance(2_800);
+    expect(sent.status).toBe(undefined);
+    await pair.master.advance(400);
+    expect(sent).toMatchObject({
+      status: "flushSlaveTimeout",
+      reason: "no slave confirmed it within slaveTimeout (3000 ms); the message is stored here",
+    });
+    expect(pair.master.store.maxOffset("A", 0)).toBe(1);
+    await pair.startSlave();
+    await pair.flow();
+    const next = pair.send("A", 100);
+    await pair.flow();
+    expect(next.status).toBe("ok");
+    pair.expectSame();
+  });
+
+  it("does not let a message wait whose sender does not", async () => {
+    const pair = new Pair(SYNC);
+    await pair.startMaster();
+    const sent = pair.master.send("A", 0, 100, { noWait: true });
+    await pair.master.settle();
+    expect(sent.status).toBe("ok");
+  });
+
+  it("does not wait at all while inSyncReplicas is 1, as Apache", async () => {
+    const pair = new Pair({ brokerRole: "SYNC_MASTER" });
+    await pair.startMaster();
+    const sent = pair.send("A", 100);
+    await pair.master.settle();
+    expect(sent.status).toBe("ok");
+  });
+});
