@@ -1,5 +1,5 @@
 /**
- * The command line: `skylark start` (everything in one process), and Apache's names `mqnamesrv` and `mqbroker`. Reads
+ * The command line: `skylark start` (everything in one process), and Apache's names `mqnamesrv`, `mqbroker` and `mqproxy`. Reads
  * flags and files, wires, prints the ready lines that scripts wait for, and stops in order on a signal.
  */
 import { existsSync, readFileSync } from "node:fs";
@@ -23,6 +23,7 @@ import { startClusterServers } from "./server/cluster.ts";
 import { tuneCollector } from "./server/collector.ts";
 import { isWildcard, thisMachine } from "./server/machine.ts";
 import { startNamesrvServer } from "./server/namesrvServer.ts";
+import { startProxyServer } from "./server/proxyServer.ts";
 import { systemRuntime } from "./server/runtime.ts";
 
 /** A failed start or store. */
@@ -36,6 +37,8 @@ interface StartFlags {
   listenPort?: string;
   grpcPort?: string;
   proxyConfigPath?: string;
+  proxyMode?: string;
+  brokerConfigPath?: string;
   enableProxy?: boolean;
   configFile?: string;
   namesrvAddr?: string;
@@ -48,12 +51,19 @@ interface Closable {
   close(): Promise<void>;
 }
 
-export async function main(program: "skylark" | "mqnamesrv" | "mqbroker", args: string[]): Promise<void> {
+const PROGRAMS = { skylark, mqnamesrv, mqbroker, mqproxy };
+/** Apache's options with a name of two letters behind one dash. */
+const TWO_LETTERS = new Map([
+  ["-pc", "--proxyConfigPath"],
+  ["-pm", "--proxyMode"],
+  ["-bc", "--brokerConfigPath"],
+]);
+
+export async function main(program: keyof typeof PROGRAMS, args: string[]): Promise<void> {
   tuneCollector();
-  const command = program === "skylark" ? skylark() : program === "mqnamesrv" ? mqnamesrv() : mqbroker();
+  const command = PROGRAMS[program]();
   try {
-    // Apache's option has a name of two letters behind one dash.
-    const named = args.map((arg) => (arg === "-pc" ? "--proxyConfigPath" : arg));
+    const named = args.map((arg) => TWO_LETTERS.get(arg) ?? arg);
     await command.parseAsync(named, { from: "user" });
   } catch (error) {
     const problems = error instanceof ConfigError ? error.problems : [(error as Error).message];
@@ -100,6 +110,21 @@ function mqbroker(): Command {
     .option("--enable-proxy", "serve the 5.x gRPC protocol, too")
     .option("--proxyConfigPath <file>", "rmq-proxy.json, options of the gRPC protocol (also -pc)")
     .action((flags: StartFlags) => broker(flags));
+}
+
+function mqproxy(): Command {
+  return new Command("mqproxy")
+    .description("The 5.x gRPC protocol in front of a cluster")
+    .option("-n, --namesrvAddr <addresses>", "Name server address list, eg: '192.168.0.1:9876;192.168.0.2:9876'")
+    .option("--proxyConfigPath <file>", "rmq-proxy.json (also -pc)")
+    .option(
+      "--proxyMode <mode>",
+      "cluster: in front of brokers (default); local: with a broker in this process (also -pm)",
+    )
+    .option("--brokerConfigPath <file>", "broker.conf of local mode (also -bc)")
+    .option("-p, --printConfigItem", "print the effective configuration and exit")
+    .option("--bind <address>", "address to listen on (default 0.0.0.0)")
+    .action((flags: StartFlags) => proxy(flags));
 }
 
 async function start(flags: StartFlags): Promise<void> {
@@ -164,6 +189,25 @@ async function broker(flags: StartFlags): Promise<void> {
   await runBroker(config, grpc, bind, flags.configFile, log);
 }
 
+async function proxy(flags: StartFlags): Promise<void> {
+  const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
+  const bind = flags.bind ?? "0.0.0.0";
+  const config = proxyConfig(flags, bind, log);
+  const namesrvAddr = flags.namesrvAddr ?? config.namesrvAddr ?? process.env.NAMESRV_ADDR;
+  config.namesrvAddr = namesrvAddr;
+  if (flags.printConfigItem) return print(config);
+  const mode = (flags.proxyMode ?? config.proxyMode).toUpperCase();
+  if (mode === "LOCAL") {
+    const entries = new Map(readConfig(flags.brokerConfigPath));
+    if (namesrvAddr !== undefined) entries.set("namesrvAddr", namesrvAddr);
+    return runBroker(brokerConfig(entries, bind, log), config, bind, flags.brokerConfigPath, log);
+  }
+  if (mode !== "CLUSTER") throw new ConfigError([`proxyMode=${mode}: neither LOCAL nor CLUSTER`]);
+  const running = await startProxyServer(systemRuntime(log), { config, bind });
+  stopOnSignal(running, log);
+  sayGrpc(bind, running.port);
+}
+
 async function runBroker(
   config: BrokerConfig,
   grpc: ProxyConfig | undefined,
@@ -214,7 +258,7 @@ function readText(file: string): string {
   return readFileSync(full, "utf8");
 }
 
-function print(config: BrokerConfig | NamesrvConfig): void {
+function print(config: BrokerConfig | NamesrvConfig | ProxyConfig): void {
   for (const [key, value] of effectiveConfig(config)) process.stdout.write(`${key}=${value}\n`);
 }
 

@@ -1,5 +1,5 @@
 /**
- * The embedded API: a NameServer, a broker, or both, inside a Node process. Port 0 takes a free one; `close` leaves
+ * The embedded API: a NameServer, a broker, both, or a proxy in front of them, inside a Node process. Port 0 takes a free one; `close` leaves
  * nothing behind but the store's directory (and not even that when it was a temporary one).
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -11,6 +11,7 @@ import { startBrokerServer } from "./server/brokerServer.ts";
 import { startClusterServers } from "./server/cluster.ts";
 import { thisMachine } from "./server/machine.ts";
 import { startNamesrvServer } from "./server/namesrvServer.ts";
+import { startProxyServer } from "./server/proxyServer.ts";
 import { systemRuntime } from "./server/runtime.ts";
 
 export interface CommonOptions {
@@ -47,6 +48,15 @@ export interface ClusterOptions extends CommonOptions {
   config?: Record<string, string>;
   /** More of Apache's rmq-proxy.json keys. */
   proxyConfig?: Record<string, string>;
+}
+
+export interface ProxyOptions extends CommonOptions {
+  /** 0: any free port (default). */
+  port?: number;
+  /** `host:port;host:port` */
+  namesrvAddr: string;
+  /** More of Apache's rmq-proxy.json keys. */
+  config?: Record<string, string>;
 }
 
 export interface Running {
@@ -109,6 +119,16 @@ export function startCluster(options: ClusterOptions = {}): Promise<RunningClust
       close: () => cluster.close(),
     };
   });
+}
+
+/** Starts a proxy: the gRPC protocol of 5.x clients in front of the brokers of `namesrvAddr`. */
+export async function startProxy(options: ProxyOptions): Promise<Running> {
+  const bind = options.bind ?? "127.0.0.1";
+  const { namesrvAddr } = options;
+  const entries = { grpcServerPort: String(options.port ?? 0), ...options.config, namesrvAddr };
+  const { config } = loadProxyConfig(new Map(Object.entries(entries)), thisMachine(bind));
+  const { port, close } = await startProxyServer(systemRuntime(options.log ?? silentLogger()), { config, bind });
+  return { address: `${bind}:${port}`, close };
 }
 
 function brokerEntries(store: string, port: number, more: Record<string, string> | undefined): Map<string, string> {

@@ -1,7 +1,8 @@
 // The 5.x clients: the same scenarios through the official gRPC clients against Apache's proxy 5.5.0 and against Skylark.
 //
-//   node compat-tests/grpc/run.mjs [--client ID]... [--scenario NAME]... [--server skylark|apache-cluster|apache-local|apache-over-skylark]...
+//   node compat-tests/grpc/run.mjs [--client ID]... [--scenario NAME]... [--server NAME]...
 //                                  [--plaintext-only] [--short] [--slow] [--write-readme] [--keep]
+// Servers: skylark, skylark-proxy, skylark-over-apache, apache-cluster, apache-local, apache-over-skylark (README.md).
 //
 // Prints the table and "N passed, N failed". A client that cannot be built here is SKIPPED, and with CI=true that is a failure.
 // --short: one scenario of each language against Skylark, all clients at once, Java and Go over TLS as is their default.
@@ -55,6 +56,8 @@ const servers = choose("server", options.server ?? (options.short ? ["skylark"] 
   "apache-cluster",
   "apache-local",
   "apache-over-skylark",
+  "skylark-over-apache",
+  "skylark-proxy",
   "skylark",
 ]);
 const runId = Date.now().toString(36).slice(-5);
@@ -102,7 +105,7 @@ async function prepare(client) {
 
 async function against(kind) {
   let lib;
-  if (kind !== "skylark") {
+  if (kind.includes("apache")) {
     try {
       lib = apacheLib();
     } catch (error) {
@@ -118,7 +121,7 @@ async function against(kind) {
   if (options.short) await Promise.all(runs.map((each) => each()));
   else for (const each of runs) await each();
   const { code, killed } = await server.stop();
-  if (kind === "skylark" && (code !== 0 || killed)) {
+  if (kind.startsWith("skylark") && (code !== 0 || killed)) {
     cells.set(`stop|-|${kind}`, {
       state: "failed",
       detail: `the server ended with ${killed ? "a kill" : code}`,
@@ -163,7 +166,7 @@ async function runVariant(variant, server, run) {
 
 /** The oracle may fail to start once, as when somebody took one of its ports in between. Skylark may not. */
 async function startServer(kind, lib) {
-  for (let left = kind === "skylark" ? 0 : 1; ; left--) {
+  for (let left = kind.includes("apache") ? 1 : 0; ; left--) {
     const server = makeServer(kind, { dir: join(tempDir, kind), ...(await ports.take()), lib });
     try {
       await server.start();

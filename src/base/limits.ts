@@ -16,6 +16,8 @@ export const HEADER_FIELDS_MAX = 256;
 export const CONNECTION_OUT_HIGH_BYTES = 1 * MIB;
 /** Reading resumes below this. */
 export const CONNECTION_OUT_LOW_BYTES = 256 * KIB;
+/** Requests of ours that a peer has not taken yet; above it, further ones to it fail at once. */
+export const CONNECTION_ASKED_BYTES_MAX = 64 * MIB;
 /** Requests of one connection that may wait for a handler's answer (sends and pulls do not count); reading pauses above it. */
 export const CONNECTION_IN_FLIGHT_MAX = 256;
 /** An idle connection is closed after this (Apache: serverChannelMaxIdleTimeSeconds 120). */

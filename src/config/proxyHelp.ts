@@ -15,6 +15,25 @@ export const PROXY_HELP: Partial<Record<keyof ProxyOptions, Help>> = {
   tlsKeyPath: fixed("File of the private key, PEM"),
   tlsKeyPassword: fixed("Password of the private key"),
 
+  // A proxy of its own in front of a cluster
+  proxyMode: fixed("CLUSTER: in front of brokers; LOCAL: with a broker in the same process"),
+  namesrvAddr: fixed("NameServers, host:port;host:port"),
+  rocketMQClusterName: fixed("Cluster whose brokers are asked about groups"),
+  channelExpiredTimeout: fixed("Milliseconds without a heartbeat after which a proxy's consumer is gone"),
+  topicRouteServiceCacheRefreshSeconds: fixed("Age in seconds from which a route is asked for again"),
+  topicRouteServiceCacheExpiredSeconds: fixed("Age in seconds from which a route is not used any more"),
+  topicRouteServiceCacheMaxNum: fixed("Most routes that are remembered"),
+  topicConfigCacheRefreshSeconds: fixed("Age in seconds from which a topic's configuration is asked for again"),
+  topicConfigCacheExpiredSeconds: fixed("Age in seconds from which it is not used any more"),
+  topicConfigCacheMaxNum: fixed("Most topics whose configurations are remembered"),
+  subscriptionGroupConfigCacheRefreshSeconds: fixed(
+    "Age in seconds from which a group's configuration is asked for again",
+  ),
+  subscriptionGroupConfigCacheExpiredSeconds: fixed("Age in seconds from which it is not used any more"),
+  subscriptionGroupConfigCacheMaxNum: fixed("Most groups whose configurations are remembered"),
+  transactionHeartbeatPeriodSecond: fixed("Seconds between heartbeats for producers of transactions"),
+  transactionHeartbeatBatchNum: fixed("Most producer groups in one heartbeat"),
+
   // Sending
   maxMessageSize: fixed("Largest body in bytes"),
   enableMessageBodyEmptyCheck: fixed("Refuse messages without a body"),

@@ -72,7 +72,7 @@ export interface Popped {
   handle: ReceiptHandle;
 }
 
-/** Who waits for a receive; exactly one of the last three is called, once. */
+/** Who waits for a receive; exactly one of the last four is called, once. */
 export interface PopSink {
   /** `ip:port`, for remarks. */
   readonly address: string;
@@ -82,6 +82,8 @@ export interface PopSink {
   /** @param full too many wait already, or too much is in flight: not a matter of time */
   nothing(full: boolean, remark: string): void;
   refused(reply: Reply): void;
+  /** The broker could not be asked, or did not answer. */
+  failed(error: unknown): void;
 }
 
 /** A read by offset. */
@@ -112,6 +114,8 @@ export interface Backend {
   topicType(topic: string): Awaitable<TopicType>;
   /** A group's configuration, created when that is allowed. */
   group(group: string): Awaitable<SubscriptionGroupConfig | undefined>;
+  /** A client said that it sends to a topic, under the topic's name as its group. */
+  producerJoined(topic: string): void;
   send(messages: OutgoingMessages, caller: Caller): Promise<SendOutcome>;
   pop(ask: PopAsk, sink: PopSink): void;
   /** Acknowledges a message; `topic` is the one it was popped from. */

@@ -81,6 +81,9 @@ export class LocalBackend implements Backend {
     return this.#parts.groups.find(group);
   }
 
+  /** The broker's own table has it already. */
+  producerJoined(): void {}
+
   async send(outgoing: OutgoingMessages, caller: Caller): Promise<SendOutcome> {
     this.#own(outgoing.brokerName);
     const { topic, queueId, sysFlag, bornTimestamp, messages } = outgoing;

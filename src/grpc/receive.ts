@@ -132,6 +132,7 @@ export class Receiving {
               : { code: Code.MESSAGE_NOT_FOUND, message: "no new message" },
           ),
         refused: (reply) => this.#finish(sink, refusalOf(reply)),
+        failed: (error) => this.#finish(sink, statusOf(error)),
       },
     );
   }

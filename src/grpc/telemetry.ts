@@ -126,7 +126,10 @@ async function negotiate(
   if (publishing) {
     const topics = publishing.topics.map(topicOf);
     const client = clients.ensure(context);
-    for (const topic of topics) registerProducer(registrations, client, context, topic);
+    for (const topic of topics) {
+      registerProducer(registrations, client, context, topic);
+      backend.producerJoined(topic);
+    }
     client.settings = settings;
     attach(client);
     clients.settled(client);

@@ -3,7 +3,7 @@
  *
  *   0 totalSize i32 | 4 magic i32 (0) | 8 bodyCRC i32 (0) | 12 flag i32 | 16 bodyLength i32, body | propertiesLength i16, properties
  */
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 
 export class BatchError extends Error {}
 
@@ -45,4 +45,26 @@ export function readBatch(buf: Buffer, start: number, end: number): Batch {
   }
   if (batch.count === 0) throw new BatchError("it has no message");
   return batch;
+}
+
+/** Header of one message of a batch, and the length of its properties. */
+const OVERHEAD_BYTES = 22;
+
+/** The body of a batch send. `properties` are in their wire form. */
+export function encodeBatch(messages: readonly { body: Buffer; properties: Buffer }[]): Buffer {
+  const total = messages.reduce(
+    (sum, { body, properties }) => sum + OVERHEAD_BYTES + body.length + properties.length,
+    0,
+  );
+  const out = Buffer.alloc(total);
+  let at = 0;
+  for (const { body, properties } of messages) {
+    out.writeInt32BE(OVERHEAD_BYTES + body.length + properties.length, at);
+    out.writeInt32BE(body.length, at + 16);
+    body.copy(out, at + 20);
+    out.writeInt16BE(properties.length, at + 20 + body.length);
+    properties.copy(out, at + OVERHEAD_BYTES + body.length);
+    at += OVERHEAD_BYTES + body.length + properties.length;
+  }
+  return out;
 }

@@ -23,6 +23,9 @@ export interface Answer {
   body: Buffer;
 }
 
+/** A request of this server was not answered in time; it may have been carried out. */
+export class NoAnswerError extends Error {}
+
 /** The other end of a connection, as far as a handler may know it. */
 export interface Caller {
   /** Unique among the connections of this process. */

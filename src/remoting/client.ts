@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
-import type { Answer } from "../protocol/dispatch.ts";
+import type { Answer, Row } from "../protocol/dispatch.ts";
 import type { Fields } from "../protocol/frameWriter.ts";
 import { Connection, type ConnectionContext, notSupported } from "./connection.ts";
 import { SlabPool } from "./output.ts";
@@ -15,14 +15,16 @@ export class RemotingClient {
   readonly #connections = new Map<string, Promise<Connection>>();
   #ids = 0;
 
-  constructor(clock: Clock, turn: Turn, log: Logger) {
+  /** @param rows what the other side may ask over our connections */
+  constructor(clock: Clock, turn: Turn, log: Logger, rows: readonly Row[] = []) {
+    const byCode = new Map(rows.map((row) => [row.code, row]));
     const dirty: Connection[] = [];
     this.#context = {
       clock,
       turn,
       log,
       slabs: new SlabPool(),
-      lookup: (code) => notSupported(code),
+      lookup: (code) => byCode.get(code) ?? notSupported(code),
       outgoing: true,
       dirty,
       nextId: () => --this.#ids,

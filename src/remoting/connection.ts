@@ -9,6 +9,7 @@ import type { Socket } from "node:net";
 import type { Clock, Timer } from "../base/clock.ts";
 import { hostBytes } from "../base/host.ts";
 import {
+  CONNECTION_ASKED_BYTES_MAX,
   CONNECTION_IN_FLIGHT_MAX,
   CONNECTION_OUT_HIGH_BYTES,
   CONNECTION_OUT_LOW_BYTES,
@@ -17,7 +18,16 @@ import {
 import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
 import { BodyError } from "../protocol/bodies/reader.ts";
-import type { Answer, Call, Caller, HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch.ts";
+import {
+  type Answer,
+  type Call,
+  type Caller,
+  type HotCall,
+  NoAnswerError,
+  type Reply,
+  type ReplyOut,
+  type Row,
+} from "../protocol/dispatch.ts";
 import { encodeFrame, type Fields } from "../protocol/frameWriter.ts";
 import { decodeHeader } from "../protocol/headerCodec.ts";
 import { FLAG_ONEWAY, FLAG_RESPONSE, HeaderError, HeaderView, SERIALIZE_JSON } from "../protocol/headerView.ts";
@@ -320,8 +330,9 @@ export class Connection implements Caller, ReplyOut, HotCall {
     return this.#unsent + this.#socket.writableLength > CONNECTION_OUT_HIGH_BYTES;
   }
 
+  /** Two sides that each wait for the other to read would wait for ever: who asks goes on reading the answers. */
   get #pressed(): boolean {
-    return this.#inFlight >= CONNECTION_IN_FLIGHT_MAX || this.congested;
+    return this.#inFlight >= CONNECTION_IN_FLIGHT_MAX || (this.congested && !this.#context.outgoing);
   }
 
   #checkPressure(): void {
@@ -369,11 +380,15 @@ export class Connection implements Caller, ReplyOut, HotCall {
   ask(code: number, header: Fields, body: Buffer | string | undefined, timeoutMs: number): Promise<Answer> {
     if (!this.open) return Promise.reject(new Error(`${this.address}: the connection is closed`));
     if (this.#deaf) return Promise.reject(new Error(`${this.address}: the client does not read what it is sent`));
+    const unsent = this.#unsent + this.#socket.writableLength;
+    if (unsent > CONNECTION_ASKED_BYTES_MAX) {
+      return Promise.reject(new Error(`${this.address} has not taken ${unsent} bytes of earlier requests yet`));
+    }
     const opaque = this.#nextOpaque++;
     return new Promise((resolve, reject) => {
       const timer = this.#context.clock.after(timeoutMs, () => {
         this.#asked.delete(opaque);
-        reject(new Error(`${this.address}: no answer to request ${code} within ${timeoutMs} ms`));
+        reject(new NoAnswerError(`${this.address}: no answer to request ${code} within ${timeoutMs} ms`));
       });
       this.#asked.set(opaque, { resolve, reject, timer });
       this.#write(encodeFrame({ code, flag: 0, opaque, serialization: SERIALIZE_JSON, fields: header }, body));

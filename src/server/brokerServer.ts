@@ -32,7 +32,7 @@ import { RemotingClient } from "../remoting/client.ts";
 import { RemotingServer } from "../remoting/server.ts";
 import { MessageStore } from "../store/messageStore.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
-import { type RunningGrpc, startGrpcServer } from "./grpcServer.ts";
+import { type RunningGrpc, startLocalGrpc } from "./grpcServer.ts";
 import { memoryBytes } from "./machine.ts";
 import type { Runtime } from "./runtime.ts";
 import { Slave } from "./slave.ts";
@@ -194,7 +194,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     if (config.listenPort > FAST_PORT_OFFSET) await listenFast(fast, bind, config.listenPort - FAST_PORT_OFFSET, log);
     await listenForSlaves(master, config, bind, log);
     if (options.grpc !== undefined && isSlave) log.warn("a slave does not serve the gRPC protocol: its clients pop");
-    else if (options.grpc !== undefined) grpc = await startGrpcServer(parts, rows, options.grpc, disk, bind);
+    else if (options.grpc !== undefined) grpc = await startLocalGrpc(parts, rows, options.grpc, disk, bind);
   } catch (error) {
     master.stop();
     await Promise.all([server.close(), fast.close()]);

@@ -1,8 +1,13 @@
 /**
- * The gRPC protocol of a broker on its port (Apache: ProxyStartup in local mode). The port listens at once; what serves
- * it is loaded by the first connection.
+ * The gRPC protocol on its port, of a broker (Apache: ProxyStartup in local mode) or in front of a cluster. The port
+ * listens at once; what serves it is loaded by the first connection.
  */
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import type { Clients } from "../broker/clients.ts";
 import type { ProxyConfig } from "../config/index.ts";
+import type { Backend } from "../grpc/backend.ts";
 import { type ConnectionSink, GrpcListener } from "../grpc/listener.ts";
 import type { TableParts } from "../handlers/table.ts";
 import type { Row } from "../protocol/dispatch.ts";
@@ -13,27 +18,50 @@ export interface RunningGrpc {
   close(): Promise<void>;
 }
 
+/** What the protocol is served with. */
+export interface GrpcParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly disk: Disk;
+  /** Where its clients are registered. */
+  readonly registrations: Clients;
+  /** What it stands in front of; called once, by the first connection. */
+  readonly backend: () => Promise<Backend>;
+}
+
 /**
+ * The gRPC protocol in front of this process' broker.
  * @returns undefined when the default port is taken: a broker that nobody told to serve 5.x clients goes on without
  * @throws Error when a port that was asked for is taken
  */
-export async function startGrpcServer(
+export async function startLocalGrpc(
   parts: TableParts,
   rows: readonly Row[],
   config: ProxyConfig,
   disk: Disk,
   bind: string,
 ): Promise<RunningGrpc | undefined> {
-  const { clock, log } = parts;
-  const certificate = config.tlsTestModeEnable ? undefined : givenCertificate(config, disk);
-  const listener = new GrpcListener({ clock, log, load: () => load(parts, rows, config, certificate) });
+  const { clock, random, log, clients: registrations } = parts;
+  const backend = async () => {
+    const { LocalBackend } = await import("../grpc/localBackend.ts");
+    return new LocalBackend(parts, rows);
+  };
   try {
-    config.grpcServerPort = await listener.listen(bind, config.grpcServerPort);
+    return await startGrpcServer({ clock, random, log, disk, registrations, backend }, config, bind);
   } catch (error) {
-    if (config.given.has("grpcServerPort")) throw error;
+    if (config.given.has("grpcServerPort") || (error as { code?: string }).code === undefined) throw error;
     log.warn({ err: (error as Error).message }, "5.x clients cannot use this broker: give --grpc-port another port");
     return undefined;
   }
+}
+
+/** @throws Error when the port is taken, or the certificate cannot be read */
+export async function startGrpcServer(parts: GrpcParts, config: ProxyConfig, bind: string): Promise<RunningGrpc> {
+  const { clock, log, disk } = parts;
+  const certificate = config.tlsTestModeEnable ? undefined : givenCertificate(config, disk);
+  const listener = new GrpcListener({ clock, log, load: () => load(parts, config, certificate) });
+  config.grpcServerPort = await listener.listen(bind, config.grpcServerPort);
   return { port: config.grpcServerPort, close: () => listener.close() };
 }
 
@@ -57,25 +85,24 @@ function givenCertificate({ tlsCertPath, tlsKeyPath, tlsKeyPassword }: ProxyConf
 }
 
 async function load(
-  parts: TableParts,
-  rows: readonly Row[],
+  parts: GrpcParts,
   config: ProxyConfig,
   certificate: Certificate | undefined,
 ): Promise<ConnectionSink> {
-  const [{ GrpcServer }, { MessagingService }, { LocalBackend }, { selfSigned }] = await Promise.all([
+  const [backend, { GrpcServer }, { MessagingService }, { selfSigned }] = await Promise.all([
+    parts.backend(),
     import("../grpc/server.ts"),
     import("../grpc/service.ts"),
-    import("../grpc/localBackend.ts"),
     import("../grpc/certificate.ts"),
   ]);
-  const { clock, random, log } = parts;
+  const { clock, random, log, registrations } = parts;
   const service = new MessagingService({
     clock,
     random,
     log,
     config,
-    backend: new LocalBackend(parts, rows),
-    registrations: parts.clients,
+    backend,
+    registrations,
   });
   const server = new GrpcServer({
     clock,

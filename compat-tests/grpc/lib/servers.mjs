@@ -1,5 +1,6 @@
 // The servers that speak the 5.x protocol: Skylark in one process, Apache's proxy 5.5.0 in front of Apache's broker (cluster mode), or
-// both of them in one JVM (local mode), and Apache's proxy in cluster mode in front of Skylark's NameServer and broker.
+// both of them in one JVM (local mode), Apache's proxy in cluster mode in front of Skylark's NameServer and broker, and Skylark's mqproxy in
+// front of either.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,6 +9,7 @@ import { ApacheServer } from "../../lib/apache.mjs";
 import { Child, own } from "../../lib/child.mjs";
 import { brokerProperties, writeProperties } from "../../lib/config.mjs";
 import { SkylarkServer } from "../../lib/skylark.mjs";
+import { SkylarkProxy } from "./skylarkProxy.mjs";
 
 const BIN = join(process.env.SKYLARK_ROOT ?? fileURLToPath(new URL("../../../", import.meta.url)), "bin");
 const START_LIMIT_MS = 120_000;
@@ -31,6 +33,9 @@ export function makeServer(kind, { dir, namesrvPort, brokerPort, lib }) {
       return new ApacheProxy(options, "cluster");
     case "apache-over-skylark":
       return new ApacheProxy(options, "over-skylark");
+    case "skylark-proxy":
+    case "skylark-over-apache":
+      return new SkylarkProxy({ ...options, settings: SETTINGS }, kind);
     case "apache-local":
       return new ApacheProxy(options, "local");
     default:

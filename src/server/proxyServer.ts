@@ -1,0 +1,88 @@
+/** A proxy of its own: the gRPC protocol in front of the brokers of a cluster (Apache: ProxyStartup in cluster mode). */
+import { Clients } from "../broker/clients.ts";
+import type { ProxyConfig } from "../config/index.ts";
+import { Brokers } from "../grpc/remote/brokers.ts";
+import { TransactionProducers } from "../grpc/remote/producers.ts";
+import { RemoteBackend } from "../grpc/remote/remoteBackend.ts";
+import { RemotingClient } from "../remoting/client.ts";
+import { startGrpcServer } from "./grpcServer.ts";
+import type { Runtime } from "./runtime.ts";
+
+export interface ProxyServerOptions {
+  config: ProxyConfig;
+  /** Address to listen on. */
+  bind: string;
+}
+
+export interface RunningProxy {
+  port: number;
+  close(): Promise<void>;
+}
+
+/** @throws Error when no NameServer is named, or the port is taken */
+export async function startProxyServer(
+  { clock, random, turn, log, disk }: Runtime,
+  { config, bind }: ProxyServerOptions,
+): Promise<RunningProxy> {
+  const nameServers = addressesOf(config.namesrvAddr);
+  const registrations = new Clients(
+    {
+      // 5.x clients ask for their assignments by themselves.
+      notifyConsumerIdsChangedEnable: false,
+      realTimeNotifyConsumerChange: true,
+      enableRegisterProducer: true,
+      rejectTransactionMessage: false,
+      channelExpiredTimeout: config.channelExpiredTimeout,
+    },
+    clock,
+    log,
+  );
+  const brokers = new Brokers(
+    {
+      request: (address, code, header, body, timeoutMs) => client.request(address, code, header, body, timeoutMs),
+      tell: (address, code, header, body) => client.tell(address, code, header, body),
+    },
+    config,
+    nameServers,
+    random.int(nameServers.length),
+    clock,
+    log,
+  );
+  const backend = new RemoteBackend(brokers, clock, (topic) => producers.joined(topic));
+  const producers = new TransactionProducers({
+    config,
+    clock,
+    log,
+    brokers,
+    registrations,
+    topicType: (topic) => backend.topicType(topic),
+  });
+  const client = new RemotingClient(clock, turn, log, producers.rows());
+  const parts = { clock, random, log, registrations, disk, backend: () => Promise.resolve(backend) };
+  const grpc = await startGrpcServer(parts, config, bind);
+  registrations.start();
+  producers.start();
+  return {
+    port: grpc.port,
+    async close() {
+      producers.stop();
+      // What clients were working on is given back to the brokers before their connections go.
+      await grpc.close();
+      registrations.stop();
+      client.close();
+    },
+  };
+}
+
+function addressesOf(namesrvAddr: string | undefined): string[] {
+  const addresses = (namesrvAddr ?? "")
+    .split(";")
+    .map((address) => address.trim())
+    .filter((address) => address !== "");
+  if (addresses.length === 0) {
+    throw new Error("no NameServer: give -n host:port, namesrvAddr in rmq-proxy.json, or NAMESRV_ADDR");
+  }
+  const wrong = addresses.find((address) => !/:\d+$/.test(address));
+  if (wrong !== undefined) throw new Error(`namesrvAddr: ${wrong} is not host:port`);
+  return addresses;
+}
