@@ -34,6 +34,9 @@ export interface ListenerOptions {
   load: () => Promise<ConnectionSink>;
 }
 
+/** The port cannot be had. */
+export class ListenError extends Error {}
+
 export class GrpcListener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
@@ -53,7 +56,7 @@ export class GrpcListener {
   listen(host: string, port: number): Promise<number> {
     const server = this.#server;
     return new Promise((resolve, reject) => {
-      server.once("error", (error) => reject(new Error(`cannot listen on ${host}:${port}: ${error.message}`)));
+      server.once("error", (error) => reject(new ListenError(`cannot listen on ${host}:${port}: ${error.message}`)));
       server.listen({ host, port, backlog: 1024 }, () => {
         const address = server.address();
         resolve(typeof address === "object" && address !== null ? address.port : port);

@@ -267,3 +267,50 @@ describe("mqbroker", () => {
     expect(await program.exit).toBe(0);
   });
 });
+
+describe("mqproxy", () => {
+  it("stands in front of the NameServers of -n, says Apache's ready line and stops in order", async () => {
+    const { namesrv } = await freePorts();
+    const json = file("rmq-proxy.json", JSON.stringify({ grpcServerPort: namesrv, namesrvAddr: "file:1" }));
+    const printed = new Program("mqproxy", ["-pc", json, "-p", "-n", "127.0.0.1:1"]);
+    expect(await printed.exit).toBe(0);
+    expect(printed.stdout).toMatch(/^namesrvAddr=127\.0\.0\.1:1$/m);
+    expect(printed.stdout).toMatch(new RegExp(`^grpcServerPort=${namesrv}$`, "m"));
+    const program = new Program("mqproxy", ["-pc", json, "-n", "127.0.0.1:1", "--bind", "127.0.0.1"]);
+    const [line] = await program.says(/^rocketmq-proxy startup successfully.*$/m);
+    expect(line).toBe(`rocketmq-proxy startup successfully, address 127.0.0.1:${namesrv}`);
+    program.kill("SIGTERM");
+    expect(await program.exit).toBe(0);
+  });
+
+  it("in local mode is a broker with the protocol beside it", async () => {
+    const { broker, namesrv } = await freePorts();
+    const conf = file("local.conf", `listenPort=${broker}\nbrokerName=b1\nstorePathRootDir=${join(home, "store-l")}\n`);
+    const json = file("local.json", JSON.stringify({ grpcServerPort: namesrv, proxyMode: "local" }));
+    const program = new Program("mqproxy", ["-pc", json, "-bc", conf, "-n", "127.0.0.1:1", "--bind", "127.0.0.1"]);
+    await program.says(BROKER_READY);
+    expect(program.stdout).toContain(`rocketmq-proxy startup successfully, address 127.0.0.1:${namesrv}`);
+    program.kill("SIGTERM");
+    expect(await program.exit).toBe(0);
+  });
+
+  it("refuses to start without a NameServer, with a wrong mode, and on a taken port", async () => {
+    const holder = createServer();
+    const taken = await new Promise<number>((resolve) =>
+      holder.listen(0, "127.0.0.1", () => resolve((holder.address() as { port: number }).port)),
+    );
+    const json = file("taken.json", JSON.stringify({ grpcServerPort: taken }));
+    const refusals: [string[], string][] = [
+      [[], "no NameServer: give -n host:port, namesrvAddr in rmq-proxy.json, or NAMESRV_ADDR"],
+      [["-n", "nowhere"], "namesrvAddr: nowhere is not host:port"],
+      [["-pm", "both", "-n", "a:1"], "proxyMode=BOTH: neither LOCAL nor CLUSTER"],
+      [["-pc", json, "-n", "a:1", "--bind", "127.0.0.1"], `cannot listen on 127.0.0.1:${taken}: `],
+    ];
+    for (const [args, reason] of refusals) {
+      const program = new Program("mqproxy", args);
+      expect(await program.exit).toBe(1);
+      expect(program.stderr).toContain(reason);
+    }
+    holder.close();
+  });
+});

@@ -8,7 +8,7 @@ import type { Random } from "../base/random.ts";
 import type { Clients } from "../broker/clients.ts";
 import type { ProxyConfig } from "../config/index.ts";
 import type { Backend } from "../grpc/backend.ts";
-import { type ConnectionSink, GrpcListener } from "../grpc/listener.ts";
+import { type ConnectionSink, GrpcListener, ListenError } from "../grpc/listener.ts";
 import type { TableParts } from "../handlers/table.ts";
 import type { Row } from "../protocol/dispatch.ts";
 import type { Disk } from "../store/disk.ts";
@@ -50,7 +50,7 @@ export async function startLocalGrpc(
   try {
     return await startGrpcServer({ clock, random, log, disk, registrations, backend }, config, bind);
   } catch (error) {
-    if (config.given.has("grpcServerPort") || (error as { code?: string }).code === undefined) throw error;
+    if (config.given.has("grpcServerPort") || !(error instanceof ListenError)) throw error;
     log.warn({ err: (error as Error).message }, "5.x clients cannot use this broker: give --grpc-port another port");
     return undefined;
   }

@@ -3,6 +3,7 @@
  * MQClientAPIImpl.processPopResponse, ExtraInfoUtil). The records lie one after the other in the body; what the handles
  * need stands in the header's lists, `flag queueId value` separated by semicolons.
  */
+import type { Buffer } from "node:buffer";
 import { LMQ_QUEUE_ID, lmqPlaces } from "../../message/lmq.ts";
 import { Property } from "../../message/properties.ts";
 import { RecordView } from "../../message/record.ts";
@@ -24,12 +25,7 @@ export function readPopped(answer: Answer, brokerName: string, topic: string): P
     brokerName,
   };
   const popped: Popped[] = [];
-  for (let at = 0; at < body.length; ) {
-    const view = new RecordView();
-    if (view.read(body, at, body.length, false) !== "record") {
-      throw new Error(`the broker ${brokerName} answered a pop with bytes that are no message`);
-    }
-    at += view.totalBytes;
+  for (const view of recordsIn(body, brokerName)) {
     const source = sourceOf(view);
     const given = source.properties.get(Property.POP_CK);
     if (given !== undefined) {
@@ -51,6 +47,22 @@ export function readPopped(answer: Answer, brokerName: string, topic: string): P
     popped.push({ source: count > 0 ? { ...source, reconsumeTimes: count } : source, handle });
   }
   return popped;
+}
+
+/** The messages in a broker's answer to PULL_MESSAGE. @throws Error when it cannot be understood */
+export function readSources(body: Buffer, brokerName: string): MessageSource[] {
+  return [...recordsIn(body, brokerName)].map(sourceOf);
+}
+
+function* recordsIn(body: Buffer, brokerName: string): IterableIterator<RecordView> {
+  for (let at = 0; at < body.length; ) {
+    const view = new RecordView();
+    if (view.read(body, at, body.length, false) !== "record") {
+      throw new Error(`the broker ${brokerName} answered with bytes that are no message`);
+    }
+    at += view.totalBytes;
+    yield view;
+  }
 }
 
 /** Which queue a message came from: its own, or the light queue that was asked for. */

@@ -162,6 +162,20 @@ describe("messages", () => {
     expect(acked.status?.code).toBe(Code.OK);
     expect(acked.entries.map(({ status }) => status?.code)).toEqual([Code.OK, Code.OK, Code.OK]);
     const queue = { topic: { name: topic }, id: 0, broker: { name: "broker-a" } };
+    const pull = async (offset: number, expression: string) => {
+      const filterExpression = { type: FilterType.TAG, expression };
+      const ask = { group: { name: group }, messageQueue: queue, offset, batchSize: 10, filterExpression };
+      const replies = await one.stream("PullMessage", ask);
+      return {
+        code: replies[0].status?.code,
+        bodies: replies.flatMap(({ message: each }) => (each === null ? [] : [textOf(each)])),
+        next: replies.at(-1)?.nextOffset,
+      };
+    };
+    expect(await pull(1, "*")).toEqual({ code: Code.OK, bodies: ["b", "c"], next: 3 });
+    expect(await pull(0, "t")).toEqual({ code: Code.OK, bodies: ["a"], next: 3 });
+    expect(await pull(3, "*")).toEqual({ code: Code.MESSAGE_NOT_FOUND, bodies: [], next: 3 });
+    expect(await pull(9, "*")).toEqual({ code: Code.ILLEGAL_OFFSET, bodies: [], next: 3 });
     const end = { messageQueue: queue, queryOffsetPolicy: QueryOffsetPolicy.END };
     expect(await one.call("QueryOffset", end)).toMatchObject({ status: { code: Code.OK }, offset: 3 });
     expect(await one.call("GetOffset", { group: { name: group }, messageQueue: queue })).toMatchObject({ offset: 3 });

@@ -29,19 +29,24 @@ import type {
   OutgoingMessages,
   PopAsk,
   PopSink,
+  PullAsk,
+  Pulled,
   SendOutcome,
   TopicType,
 } from "../backend.ts";
 import type { ReceiptHandle } from "../receiptHandle.ts";
 import { addressIn, type Brokers } from "./brokers.ts";
-import { readPopped } from "./popAnswer.ts";
+import { readPopped, readSources } from "./popAnswer.ts";
 
 /** What Apache's proxy writes into the header of every send. */
 const DEFAULT_TOPIC_QUEUES = 4;
 /** ConsumeInitMode.MAX: a group that is new begins at the end. */
 const INIT_MAX = 1;
-/** What a broker may take beyond the time that a pop waits. */
+/** What a broker may take beyond the time that a pop or pull waits. */
 const POP_EXTRA_MS = 10_000;
+/** PullSysFlag: wait when there is nothing; the subscription is in the request. */
+const PULL_SUSPEND = 0x2;
+const PULL_SUBSCRIPTION = 0x4;
 const OK: Reply = Object.freeze({ code: ResponseCode.SUCCESS });
 
 export class RemoteBackend implements Backend {
@@ -159,6 +164,44 @@ export class RemoteBackend implements Backend {
       invisibleTime: Number(fields.get("invisibleTime")),
       reviveQid: Number(fields.get("reviveQid")),
     };
+  }
+
+  async pull(ask: PullAsk): Promise<Pulled | Reply> {
+    const deadline = this.#clock.monotonicMs() + ask.waitMs;
+    for (let offset = ask.offset; ; ) {
+      const waitMs = Math.max(0, deadline - this.#clock.monotonicMs());
+      const header = {
+        consumerGroup: ask.group,
+        topic: ask.topic,
+        queueId: ask.queueId,
+        queueOffset: offset,
+        maxMsgNums: ask.maxMessages,
+        sysFlag: PULL_SUBSCRIPTION | (waitMs > 0 ? PULL_SUSPEND : 0),
+        commitOffset: 0,
+        suspendTimeoutMillis: waitMs,
+        subscription: ask.expression,
+        subVersion: this.#clock.now(),
+        expressionType: ask.expressionType,
+      };
+      const code = RequestCode.PULL_MESSAGE;
+      const answer = await this.#brokers.ask(ask.brokerName, code, header, undefined, waitMs + POP_EXTRA_MS);
+      const nextOffset = Number(answer.fields.get("nextBeginOffset") ?? offset);
+      switch (answer.code) {
+        case ResponseCode.SUCCESS:
+          return { sources: readSources(answer.body, ask.brokerName), nextOffset, outside: false };
+        case ResponseCode.PULL_NOT_FOUND:
+          return { sources: [], nextOffset, outside: false };
+        case ResponseCode.PULL_OFFSET_MOVED:
+          return { sources: [], nextOffset, outside: true };
+        case ResponseCode.PULL_RETRY_IMMEDIATELY:
+          // Nothing here is for this subscription; what follows may be.
+          if (nextOffset > offset && waitMs > 0 && ask.alive()) break;
+          return { sources: [], nextOffset, outside: false };
+        default:
+          return replyOf(answer);
+      }
+      offset = nextOffset;
+    }
   }
 
   /** A verdict that decides nothing is not answered by brokers. */
