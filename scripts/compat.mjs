@@ -1,23 +1,63 @@
-// `npm run compat`: the matrix of official clients, mqadmin, the Dashboard's calls, raw answers, then cross-reading of stores. With options
-// (--client, --scenario, --server, ...) only the matrix, narrowed by them. Ends with one count over everything that ran.
+// `npm run compat`: everything that is compared with Apache, in two lanes beside each other: the matrix of official clients, which mostly
+// waits, and the other suites one after another. With options (--client, --scenario, --server, ...) only the matrix, narrowed by them.
+// Ends with one count over everything that ran.
 import { join } from "node:path";
+import { apacheLib, Missing } from "../compat-tests/lib/build.mjs";
 import { run } from "./run.mjs";
 
 const root = join(import.meta.dirname, "..");
 const args = process.argv.slice(2);
-const parts = [["run.mjs", ...args]];
-if (args.every((arg) => arg === "--write-readme")) {
-  parts.push(["mqadmin/run.mjs", ...args], ["dashboard/run.mjs"], ["answers/run.mjs"], ["crossread/run.mjs"]);
-}
+const whole = args.every((arg) => arg === "--write-readme");
+const basePort = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000);
+/** The matrix's ports end well below this much above the first one. */
+const SECOND_LANE_PORTS = 1_500;
+
+const matrix = [["run.mjs", ...args]];
+const others = [
+  ["mqadmin/run.mjs", ...args],
+  ["dashboard/run.mjs"],
+  ["answers/run.mjs"],
+  ["crossread/run.mjs"],
+  ["ha/run.mjs"],
+  ["grpc/run.mjs", ...args],
+];
 
 let passed = 0;
 let failed = 0;
-for (const [script, ...rest] of parts) {
-  const { status, stdout } = await run(process.execPath, [join(root, "compat-tests", script), ...rest], { cwd: root });
-  const count = [...stdout.matchAll(/(\d+) passed, (\d+) failed/g)].at(-1);
-  passed += Number(count?.[1] ?? 0);
-  // A script that ended in error without counting a failure has failed as a whole.
-  failed += Math.max(Number(count?.[2] ?? 0), status === 0 ? 0 : 1);
+
+/** Runs suites one after another; a lane that is not shown while it runs is shown suite by suite. */
+async function lane(suites, { port, live }) {
+  const env = { ...process.env, SKYLARK_COMPAT_PORT: String(port) };
+  for (const [script, ...rest] of suites) {
+    const began = Date.now();
+    const command = [join(root, "compat-tests", script), ...rest];
+    const { status, stdout } = await run(process.execPath, command, { cwd: root, env, live });
+    if (!live) process.stdout.write(`\n==== ${script}\n${stdout}`);
+    process.stdout.write(`==== ${script} took ${((Date.now() - began) / 1000).toFixed(0)} s\n`);
+    const count = [...stdout.matchAll(/(\d+) passed, (\d+) failed/g)].at(-1);
+    passed += Number(count?.[1] ?? 0);
+    // A script that ended in error without counting a failure has failed as a whole.
+    failed += Math.max(Number(count?.[2] ?? 0), status === 0 ? 0 : 1);
+  }
+}
+
+/** Both lanes need the jars: fetched once, before either begins. What is missing is each suite's own to say. */
+function fetchJars() {
+  try {
+    apacheLib();
+  } catch (error) {
+    if (!(error instanceof Missing)) throw error;
+  }
+}
+
+if (whole) {
+  fetchJars();
+  await Promise.all([
+    lane(matrix, { port: basePort, live: true }),
+    lane(others, { port: basePort + SECOND_LANE_PORTS, live: false }),
+  ]);
+} else {
+  await lane(matrix, { port: basePort, live: true });
 }
 process.stdout.write(`\nall of compat: ${passed} passed, ${failed} failed\n`);
 process.exit(failed === 0 ? 0 : 1);
