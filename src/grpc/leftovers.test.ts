@@ -42,8 +42,8 @@ async function consumer(clientId: string): Promise<FakeCall> {
   return call;
 }
 
-async function receive(clientId: string, more: object = {}): Promise<FakeCall> {
-  const call = new FakeCall(clientId, 30_000);
+async function receive(clientId: string, more: object = {}, deadlineMs = 30_000): Promise<FakeCall> {
+  const call = new FakeCall(clientId, deadlineMs);
   grpc.stream(call, "ReceiveMessage", {
     group: { name: GROUP },
     messageQueue: { topic: { name: TOPIC }, broker: { name: "broker-a" } },
@@ -133,6 +133,17 @@ describe("a receive whose client gave up", () => {
     await broker.clock.advance(2_000);
     expect(broker.clock.timers).toBe(idle);
     expect(broker.pops.holds.count).toBe(0);
+  });
+});
+
+describe("a receive whose client waits no longer than it lets the server wait", () => {
+  it("is answered before its client gives up", async () => {
+    await consumer("c1");
+    const call = await receive("c1", { longPollingTimeout: { seconds: 6 } }, 6_000);
+    await broker.clock.advance(5_000);
+    expect(codes(call)).toEqual([]);
+    await broker.clock.advance(500);
+    expect(codes(call)).toEqual([Code.MESSAGE_NOT_FOUND]);
   });
 });
 

@@ -46,6 +46,8 @@ export interface ReceiveParts {
 const MESSAGES_MAX = 32;
 /** A delivery that does not reach its client is hidden for this long only. */
 const GIVE_BACK_MS = 1_000;
+/** How long before its client gives up a receive is answered: Rust's waits for no longer than it asks the server to. */
+const RESERVE_MS = 500;
 /** Clients from this version on know ILLEGAL_POLLING_TIME. Compared as text, as in Apache. */
 const KNOWS_POLLING_TIME = "5.0.3";
 
@@ -144,8 +146,8 @@ export class Receiving {
     const remaining = call.remainingMs() ?? Number.POSITIVE_INFINITY;
     const wished = request.longPollingTimeout ? toMs(request.longPollingTimeout) : remaining - requestTimeoutMs / 2;
     const polling = Math.min(max, Math.max(min, wished));
-    if (polling <= remaining) return Math.floor(polling);
-    if (remaining >= min) return Math.floor(remaining);
+    if (polling <= remaining || remaining >= min)
+      return Math.max(0, Math.floor(Math.min(polling, remaining - RESERVE_MS)));
     throw new Refusal(
       clientVersion < KNOWS_POLLING_TIME ? "BAD_REQUEST" : "ILLEGAL_POLLING_TIME",
       "The deadline time remaining is not enough for polling, please check network condition",
