@@ -19,7 +19,8 @@ const others = [
   ["answers/run.mjs"],
   ["crossread/run.mjs"],
   ["ha/run.mjs"],
-  ["grpc/run.mjs", ...args],
+  ["grpc/run.mjs", "--server", "apache-local,skylark", ...args],
+  ["grpc/kill9.mjs"],
 ];
 
 let passed = 0;

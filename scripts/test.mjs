@@ -80,6 +80,12 @@ await suite(
 );
 await suite("mqadmin (short)", process.execPath, [script("compat-tests", "mqadmin", "run.mjs"), "--short"], countLine);
 await suite("official clients (short)", process.execPath, [script("compat-tests", "run.mjs"), "--short"], countLine);
+await suite(
+  "5.x clients: Java, Go, Python, Node, Rust (short)",
+  process.execPath,
+  [script("compat-tests", "grpc", "run.mjs"), "--short"],
+  countLine,
+);
 
 rmSync(temp, { recursive: true, force: true });
 process.stdout.write("\n");
