@@ -12,23 +12,21 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AuditLog } from "./lib/auditLog.mjs";
 import { createTopic, RawClient } from "./lib/client.mjs";
-import { drain } from "./lib/harvest.mjs";
 import { SMALL_FILES } from "./lib/load.mjs";
 import { percentile, readOptions } from "./lib/options.mjs";
 import { seeded } from "./lib/random.mjs";
 import { eachFlush, killOptions } from "./lib/rounds.mjs";
 import { serverOf } from "./lib/servers.mjs";
+import { harvestTx, settled } from "./lib/txHarvest.mjs";
 import { judgeTx, TX_CANARIES, uncaughtTxCanaries } from "./lib/txJudge.mjs";
 import { readTxLog } from "./lib/txLog.mjs";
-import { HALF_TOPIC, TRANSACTION_GROUP, TX_QUEUES, TX_TOPIC } from "./lib/txNames.mjs";
+import { TX_QUEUES, TX_TOPIC } from "./lib/txNames.mjs";
 import { Plans, TxProducer } from "./lib/txProducer.mjs";
-import { CODE } from "./lib/wire.mjs";
 
 const PRODUCERS = 3;
 const KILL_MS = [100, 2_500];
 /** Fewer half messages per kill than this, and the run has shown nothing. */
 const HALVES_PER_KILL = 100;
-const SETTLE_LIMIT_MS = 120_000;
 const APACHES_OWN = ["committedTwice", "askedAfterEnd"];
 
 /** Checks come soon and go on as long as kills may take; decisions wait for their op message as by default. */
@@ -155,40 +153,6 @@ function conclude({ log, kind, kills, canary, queues, again, undecided, problems
     ([name, n]) => n > 0 && !(kind === "apache" && APACHES_OWN.includes(name)),
   );
   return broken.length === 0 && problems.length === 0;
-}
-
-/** Waits until the broker has passed every half message; returns how many it has not. */
-async function settled(port, producers) {
-  const client = await RawClient.open({ port });
-  try {
-    const began = performance.now();
-    let calm = 0;
-    for (;;) {
-      const end = await client.number(CODE.MAX_OFFSET, { topic: HALF_TOPIC, queueId: 0 });
-      const reply = await client.ask(CODE.QUERY_OFFSET, {
-        consumerGroup: TRANSACTION_GROUP,
-        topic: HALF_TOPIC,
-        queueId: 0,
-      });
-      const left = end - Number(reply.ext.offset ?? 0);
-      calm = left === 0 && producers.every((producer) => producer.idle) ? calm + 1 : 0;
-      if (calm > 5 || performance.now() - began > SETTLE_LIMIT_MS) return left;
-      await sleep(300);
-    }
-  } finally {
-    client.destroy();
-  }
-}
-
-async function harvestTx(port) {
-  const client = await RawClient.open({ port, binary: true });
-  try {
-    const queues = [];
-    for (let queueId = 0; queueId < TX_QUEUES; queueId++) queues.push(await drain(client, TX_TOPIC, queueId));
-    return queues;
-  } finally {
-    client.destroy();
-  }
 }
 
 function digest(queues) {

@@ -7,6 +7,16 @@
  */
 export const FINDINGS = [
   {
+    scenario: "transaction-delay",
+    fact: /^deliveries of the delayed message$/,
+    why: "Apache loses a transactional message with a delay level, which Go's client lets pass; Skylark begins the delay at the commit",
+  },
+  {
+    scenario: /^transaction-(late|restart|kill9)$/,
+    fact: /twice$/,
+    why: "Apache applies a commit twice when a check and the producer's own end cross, and those of its last seconds after a restart",
+  },
+  {
     scenario: "odd-bodies",
     fact: /^empty body$/,
     why: "Apache's handler falls over a body that is not there, with the same code; Skylark says what is wrong",

@@ -12,12 +12,18 @@ const STORED = new Set([0, 10, 11, 12]);
 /** What all producers of the group know: any of them may be asked. */
 export class Plans {
   #plans = new Map();
+  #ends;
+
+  /** @param {string[]} [ends] the ways to end, each as often as it is named */
+  constructor(ends = ["oneway", "oneway", "answered", "answered", "twice", "late", "never"]) {
+    this.#ends = ends;
+  }
 
   /** How a transaction ends, and how. `vague`: so many checks are answered with "unknown". */
   make(id, random) {
     const plan = {
       decision: random.chance(0.65) ? COMMIT : ROLLBACK,
-      end: random.pick(["oneway", "oneway", "answered", "answered", "twice", "late", "never"]),
+      end: random.pick(this.#ends),
       vague: random.chance(0.2) ? random.between(1, 2) : 0,
     };
     this.#plans.set(id, plan);
