@@ -1,6 +1,7 @@
 // What is asked of both servers, in this order, over one raw connection that is also a producer and a consumer: each answer's code, remark,
 // fields and body are compared. `differs` names the parts that may differ, with the reason; every other difference is a failure.
 
+import { PRIORITY_QUESTIONS } from "./priorityQuestions.mjs";
 import { QUERY_QUESTIONS } from "./queryQuestions.mjs";
 
 const T = "T";
@@ -210,6 +211,7 @@ export const QUESTIONS = [
   { name: "offset by time", code: 29, ext: { topic: T, queueId: 0, timestamp: 1 } },
   { name: "offset by a time to come", code: 29, ext: { topic: T, queueId: 0, timestamp: 4_000_000_000_000 } },
   ...QUERY_QUESTIONS,
+  ...PRIORITY_QUESTIONS,
   {
     name: "reply that names nobody",
     code: 325,
