@@ -16,7 +16,7 @@ export function messageRows(parts: Parts): Row[] {
     requestRow("QUERY_MESSAGE", QueryMessageRequestHeader, (call) => query(parts, call)),
     requestRow("VIEW_MESSAGE_BY_ID", ViewMessageRequestHeader, async ({ header }) => {
       const logOffset = need(header.offset, "offset");
-      const message = await parts.store.messageAt(logOffset);
+      const message = await parts.store.messageAt(logOffset, true);
       if (message === undefined) return refuse("SYSTEM_ERROR", `can not find message by the offset, ${logOffset}`);
       return ok(undefined, message.bytes);
     }),

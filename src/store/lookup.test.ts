@@ -56,16 +56,21 @@ describe("a message by log offset", () => {
   it("is found where a record begins, from the tail and from the files, and nowhere else", async () => {
     const sim = new SimStore(new SimDisk(), new Journal(), SMALL);
     await sim.store.start();
-    for (let i = 0; i < 80; i++) sim.send("A", 0, 50 * i);
+    for (let i = 0; i < 80; i++) sim.send("A", 0, i % 20 === 7 ? 9_000 : 50 * i);
     await sim.settle();
     for (const sent of sim.journal.log) {
-      const message = await sim.store.messageAt(sent.logOffset);
-      expect(message).toMatchObject({ topic: "A", queueOffset: sent.queueOffset, logOffset: sent.logOffset });
-      expect(message?.body).toEqual(sent.body);
-      for (const off of [-1, 1, 7]) expect(await sim.store.messageAt(sent.logOffset + off)).toBeUndefined();
+      // First alone: the other way brings the bytes around it into memory.
+      for (const lone of [true, false]) {
+        const message = await sim.store.messageAt(sent.logOffset, lone);
+        expect(message).toMatchObject({ topic: "A", queueOffset: sent.queueOffset, logOffset: sent.logOffset });
+        expect(message?.body).toEqual(sent.body);
+        for (const off of [-1, 1, 7]) expect(await sim.store.messageAt(sent.logOffset + off, lone)).toBeUndefined();
+      }
     }
-    expect(await sim.store.messageAt(sim.store.maxLogOffset())).toBeUndefined();
-    expect(await sim.store.messageAt(1e15)).toBeUndefined();
+    for (const lone of [true, false]) {
+      expect(await sim.store.messageAt(sim.store.maxLogOffset(), lone)).toBeUndefined();
+      expect(await sim.store.messageAt(1e15, lone)).toBeUndefined();
+    }
     expect(sim.store.inMemory(sim.journal.log[79].logOffset)).toBe(true);
   });
 });

@@ -23,7 +23,15 @@ import type { Disk, DiskSpace } from "./disk.ts";
 import { FileCache } from "./fileCache.ts";
 import { Flush } from "./flush.ts";
 import { LogFeed } from "./logFeed.ts";
-import { readLog, readLoneMessage, readMessage, readUnits, searchByTime, unitStoreTime } from "./lookup.ts";
+import {
+  readLog,
+  readLoneMessage,
+  readLoneMessages,
+  readMessage,
+  readUnits,
+  searchByTime,
+  unitStoreTime,
+} from "./lookup.ts";
 import type { StoreOptions } from "./options.ts";
 import type { AckTarget, PendingAppend } from "./pending.ts";
 import type { RecordReads } from "./recordReads.ts";
@@ -44,8 +52,6 @@ import type {
 } from "./types.ts";
 import { WriteGate } from "./writeGate.ts";
 
-/** Messages of a query that are read at once. */
-const QUERY_READS = 8;
 const CHECKPOINT_PERIOD_MS = 10_000;
 const FULL_DISK_PROBE_MS = 500;
 /** Between looks for messages that slaves have not confirmed in time. */
@@ -447,8 +453,8 @@ export class MessageStore implements Store {
     return this.#log.copy(logOffset, bytes, to, at);
   }
 
-  messageAt(logOffset: number): Promise<StoredMessage | undefined> {
-    return readMessage(this.#log, logOffset);
+  messageAt(logOffset: number, lone = false): Promise<StoredMessage | undefined> {
+    return (lone ? readLoneMessage : readMessage)(this.#log, logOffset);
   }
 
   /** Raw bytes of the log, for verification and replication. */
@@ -498,18 +504,14 @@ export class MessageStore implements Store {
     const found = await index.select(query.topic, query.key, query.begin, query.end, query.maxNum, pause);
     const offsets = [...new Set(found)].sort((a, b) => a - b);
     let bytes = 0;
-    for (let i = 0; i < offsets.length; i += QUERY_READS) {
-      const messages = await Promise.all(
-        offsets.slice(i, i + QUERY_READS).map((offset) => readLoneMessage(this.#log, offset)),
-      );
-      for (const message of messages) {
-        if (message?.topic !== query.topic) continue;
-        bytes += message.bytes.length;
-        // More than fits into a frame, no client could take.
-        if (bytes > limits.QUERY_BYTES_MAX && result.messages.length > 0) return result;
-        result.messages.push(message);
-      }
-    }
+    await readLoneMessages(this.#log, offsets, (message) => {
+      if (message?.topic !== query.topic) return true;
+      bytes += message.bytes.length;
+      // More than fits into a frame, no client could take.
+      if (bytes > limits.QUERY_BYTES_MAX && result.messages.length > 0) return false;
+      result.messages.push(message);
+      return true;
+    });
     return result;
   }
 

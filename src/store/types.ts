@@ -101,8 +101,11 @@ export interface Store {
   readonly storeHost: Buffer;
   /** Appends; resolves when the acknowledgement could be given (or refused). Never rejects. */
   put(message: NewMessage): Promise<AppendResult>;
-  /** Reads the record that begins at `logOffset`; undefined when there is none. */
-  messageAt(logOffset: number): Promise<StoredMessage | undefined>;
+  /**
+   * Reads the record that begins at `logOffset`; undefined when there is none.
+   * @param lone the records around it will not be asked for
+   */
+  messageAt(logOffset: number, lone?: boolean): Promise<StoredMessage | undefined>;
   /** First offset still stored of a queue; 0 for a queue that never existed. */
   minOffset(topic: string, queueId: number): number;
   /** Offset the next message of the queue will get (what consumers may see). */
