@@ -24,8 +24,13 @@ export class TimerLoad {
   #running = true;
   #done;
   #seq = 0;
+  /** Handles that were not used. */
+  handles = [];
 
-  /** @param {{ number: number, port: number, log: object, random: object, perSecond: number }} options */
+  /**
+   * @param {{ number: number, port: number, log: object, random: object, perSecond: number, waitMs?: [number, number] }} options
+   *   `waitMs`: from when to when messages are due
+   */
   constructor(options) {
     this.options = options;
     this.#done = this.#run();
@@ -64,7 +69,7 @@ export class TimerLoad {
     const { random, log, number } = this.options;
     const client = this.#client;
     const id = `t.${number}.0.${this.#seq++}`;
-    const due = Date.now() + random.between(...WAIT_MS);
+    const due = Date.now() + random.between(...(this.options.waitMs ?? WAIT_MS));
     const body = bodyOf(id, random.chance(0.01) ? 20_000 : random.between(20, 400));
     log.note(`S ${id} ${due} ${crcOf(body)}`);
     log.flush();
@@ -78,16 +83,30 @@ export class TimerLoad {
       ({ code, ext }) => {
         if (!STORED.has(code)) return;
         log.note(`A ${id}`);
-        if (ext.recallHandle !== undefined && random.chance(RECALLED))
-          void this.#recall(client, id, due, ext.recallHandle);
+        if (ext.recallHandle === undefined) return;
+        if (random.chance(RECALLED)) void this.#recallSoon(client, id, due, ext.recallHandle);
+        else this.handles.push({ id, due, recallHandle: ext.recallHandle });
       },
       () => {},
     );
   }
 
+  /** Uses one handle in `every` of those that were not used, where there is time enough; resolves when all are answered. */
+  async recallLate(client, every) {
+    await Promise.all(
+      this.handles
+        .filter((_, i) => i % every === 0)
+        .map(({ id, due, recallHandle }) => this.#recall(client, id, due, recallHandle)),
+    );
+  }
+
+  async #recallSoon(client, id, due, recallHandle) {
+    await sleep(this.options.random.between(0, 3_000));
+    await this.#recall(client, id, due, recallHandle);
+  }
+
   async #recall(client, id, due, recallHandle) {
-    const { random, log } = this.options;
-    await sleep(random.between(0, 3_000));
+    const { log } = this.options;
     if (due - Date.now() < RECALL_MARGIN_MS || client.closed) return;
     log.note(`R ${id}`);
     log.flush();
