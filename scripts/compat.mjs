@@ -18,6 +18,8 @@ const others = [
   ["dashboard/run.mjs"],
   ["answers/run.mjs"],
   ["crossread/run.mjs"],
+  ["crossread/transactions.mjs"],
+  ["crossread/timers.mjs"],
   ["ha/run.mjs"],
   ["grpc/run.mjs", "--server", "apache-local,skylark", ...args],
   ["grpc/kill9.mjs"],
