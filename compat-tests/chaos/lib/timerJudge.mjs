@@ -68,14 +68,16 @@ export function judgeTimers({ timers, away }, records, precisionMs) {
       add("invented", `${id}`);
       continue;
     }
-    came.set(id, (came.get(id) ?? 0) + 1);
+    const copies = (came.get(id) ?? 0) + 1;
+    came.set(id, copies);
     if (timer.crc !== crc) add("altered", `${id}: crc ${crc} instead of ${timer.crc}`);
     if (storeTime < timer.due) add("early", `${id} came ${timer.due - storeTime} ms before its time`);
     if (timer.recall === "acked") add("recalledCame", `${id}`);
     // A slot is read at its end.
     const slotEnd = Math.ceil(timer.due / precisionMs) * precisionMs;
-    if (!away.some(({ from, to }) => slotEnd >= from - 1_000 && slotEnd <= to + CATCH_UP_MS))
-      errors.push(storeTime - slotEnd);
+    const excused = away.some(({ from, to }) => slotEnd >= from - 1_000 && slotEnd <= to + CATCH_UP_MS);
+    // A second copy is no delivery but the repetition of one.
+    if (copies === 1 && !excused) errors.push(storeTime - slotEnd);
   }
   for (const [id, { acked, recall }] of timers) {
     if (acked && recall === undefined && !came.has(id)) add("lost", id);

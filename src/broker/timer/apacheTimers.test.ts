@@ -111,6 +111,21 @@ describe("timers that Apache 5.5.0 wrote", () => {
     expect(metrics.count("T")).toBe(13);
   });
 
+  it("do not come again here when a kill -9 left a checkpoint of before their delivery", async () => {
+    const { began } = golden.killed;
+    const disk = plant("killed");
+    const check = fileOf(golden.killed.files["config/timercheck"]);
+    check.writeBigInt64BE(BigInt(began - (began % 1000)), 0);
+    disk.plant(`${ROOT}/config/timercheck`, check);
+    const sim = new SimTimers(disk, new TimerJournal(), OPTIONS, began + 8_500, FILE_BYTES);
+    await sim.open();
+    await sim.advance(3_000);
+    const delivered = ["delivered 0", "delivered 1", "delivered 2", "delivered 3"];
+    expect((await sim.delivered()).map(textOf).sort()).toEqual(delivered);
+    expect(sim.timers.pending).toBe(13);
+    await sim.close();
+  });
+
   for (const ending of ["clean", "killed"] as const) {
     const lost: [string, (name: string) => boolean][] = [
       ["", () => false],

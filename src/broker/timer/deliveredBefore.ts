@@ -13,13 +13,18 @@ const WINDOW_BYTES = 1024 * 1024;
 
 export class DeliveredBefore {
   readonly #counts = new Map<string, number>();
+  /** Log offset of the first copy found; -1 without one. */
+  first = -1;
 
   get size(): number {
     return this.#counts.size;
   }
 
-  /** Reads the log from `logOffset`, where a record must begin, to its end. */
-  async read(store: MessageStore, logOffset: number): Promise<void> {
+  /**
+   * Reads the log from `logOffset`, where a record must begin, to its end.
+   * @param sinceMs copies stored before it are not meant
+   */
+  async read(store: MessageStore, logOffset: number, sinceMs = 0): Promise<void> {
     const view = new RecordView();
     const properties = new TimerProperties();
     const end = store.maxLogOffset();
@@ -28,7 +33,7 @@ export class DeliveredBefore {
     while (at < end && this.#counts.size < limits.TIMER_DELIVERED_MAX) {
       const window = await store.readLog(at, Math.min(want, end - at));
       if (window === undefined) return;
-      const used = this.#records(window, view, properties);
+      const used = this.#records(window, view, properties, sinceMs);
       if (used < 0) return;
       // A record larger than the window, or bytes that are none: the rest is not worth guessing.
       if (used === 0 && window.length < want) return;
@@ -37,15 +42,18 @@ export class DeliveredBefore {
     }
   }
 
-  #records(window: Buffer, view: RecordView, properties: TimerProperties): number {
+  #records(window: Buffer, view: RecordView, properties: TimerProperties, sinceMs: number): number {
     let at = 0;
     for (;;) {
       const kind = view.read(window, at, window.length, false);
       if (kind === "damaged") return -1;
       if (kind === "end") return at;
-      if (kind === "record") {
+      if (kind === "record" && view.storeTimestamp >= sinceMs) {
         properties.scan(window, view.propertiesAt, view.propertiesAt + view.propertiesBytes);
-        if (properties.dequeued && properties.outMs >= 0) this.#note(view.topic(), properties);
+        if (properties.dequeued && properties.outMs >= 0) {
+          if (this.first < 0) this.first = view.logOffset;
+          this.#note(view.topic(), properties);
+        }
       }
       at += view.totalBytes;
     }

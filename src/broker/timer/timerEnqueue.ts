@@ -67,8 +67,8 @@ export interface Rebuild {
 export class TimerEnqueue {
   /** Queue offset of the next message. */
   queueOffset = 0;
-  /** Log offsets of messages that are in the wheel already (a store that Apache left). */
-  entered: ReadonlySet<number> = new Set();
+  /** Log offsets of messages that are in the wheel already (a store that Apache left); each goes when it was met. */
+  entered = new Set<number>();
   rebuild: Rebuild | undefined;
   /** Log offset from which copies lie that {@link queueOffset} does not count yet. */
   movingFrom: number | undefined;
@@ -217,7 +217,7 @@ export class TimerEnqueue {
   #look(i: number): "in" | "late" | "nowhere" {
     const { clock, log, files } = this.#context;
     const properties = this.#properties;
-    if (this.entered.size > 0 && this.entered.has(this.#reads.offsets[i])) return "nowhere";
+    if (this.entered.size > 0 && this.entered.delete(this.#reads.offsets[i])) return "nowhere";
     if (!readTimer(this.#reads, i, this.#view, properties)) {
       log.warn({ logOffset: this.#reads.offsets[i] }, "no timer message where its queue says; passed over");
       return "nowhere";

@@ -57,6 +57,8 @@ const CLEAN_LOG_MS = 30_000;
 const CLEAN_METRICS_MS = 180_000;
 /** A checkpoint in which only the time moved is written this often: it spares a start the walk over empty slots. */
 const IDLE_CHECKPOINT_MS = 60_000;
+/** How far somebody may have set the clock back between a checkpoint and the copies behind it. */
+const CLOCK_SLACK_MS = 60_000;
 /** Bytes of the log that are searched for delivered copies when no checkpoint says where to begin. */
 const SCAN_BYTES_MAX = 2 ** 30;
 /** How far Apache searches for the queue unit of its newest timer log unit. */
@@ -133,13 +135,15 @@ export class TimerMessageStore implements Timers {
     this.#dequeue.readTime = max === 0 ? this.#files.floor(clock.now()) : recovery.readTimeMs;
     this.#metrics.load(checkpoint.ours?.metricsCounter);
     const scanFrom =
-      checkpoint.ours?.scanFrom ?? (recovery.kind === "rebuild" && max > 0 ? this.#recentLog() : undefined);
+      checkpoint.ours?.scanFrom ?? (recovery.kind !== "exact" && max > 0 ? this.#recentLog() : undefined);
     if (scanFrom !== undefined) {
       const before = new DeliveredBefore();
-      await before.read(store, scanFrom);
+      // Slots before the read time of Apache's checkpoint are not read again.
+      const since = recovery.kind === "apache" ? checkpoint.lastReadTimeMs - CLOCK_SLACK_MS : 0;
+      await before.read(store, scanFrom, since);
       if (before.size > 0) {
         this.#recognize(before);
-        this.#recognizeFrom = scanFrom;
+        this.#recognizeFrom = before.first;
       }
     }
     this.#dataVersion = { ...checkpoint.dataVersion };
