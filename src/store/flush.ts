@@ -134,10 +134,18 @@ export class Flush {
    * than the messages.
    */
   syncNow(): Promise<void> {
-    this.#syncing ??= this.#syncLoop().finally(() => {
-      this.#syncing = undefined;
-    });
+    if (this.#syncing === undefined) {
+      if (!this.#unsynced()) {
+        if (this.#sync) this.#grant(this.synced);
+        return Promise.resolve();
+      }
+      this.#syncing = this.#syncLoop();
+    }
     return this.#syncing;
+  }
+
+  #unsynced(): boolean {
+    return this.synced < this.#log.written && !this.#gate.fatal && !this.#closed;
   }
 
   /** Syncs until everything below `logOffset` is durable; not beyond a failure. */
@@ -148,18 +156,20 @@ export class Flush {
   }
 
   async #syncLoop(): Promise<void> {
-    while (this.synced < this.#log.written && !this.#gate.fatal && !this.#closed) {
+    do {
       const to = this.#log.written;
       try {
         await this.#log.sync(this.synced, to);
       } catch (error) {
+        this.#syncing = undefined;
         this.#syncFailed(error as Error);
         return;
       }
       this.synced = to;
-      if (!this.#sync) return;
-      this.#grant(to);
-    }
+      if (this.#sync) this.#grant(to);
+    } while (this.#sync && this.#unsynced());
+    // In the step of the last look: who comes a moment later must not join a loop that looks no more.
+    this.#syncing = undefined;
     if (this.#sync) this.#grant(this.synced);
   }
 
