@@ -96,3 +96,5 @@ export const BODY_PLAIN_BYTES_MAX = 32 * MIB;
 export const GRPC_STREAMS_PER_CONNECTION_MAX = 10_000;
 /** Messages in the answer to a query by key, together; Apache's clients take frames up to 16 MiB. */
 export const QUERY_BYTES_MAX = 15 * MIB;
+/** Members of broadcasting groups whose pulls are remembered, one for each topic; above it new ones are not. */
+export const BROADCAST_MEMBERS_MAX = 20_000;

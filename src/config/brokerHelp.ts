@@ -67,6 +67,9 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   // Sending and pulling
   startAcceptSendRequestTimeStamp: live("Milliseconds since 1970 before which sends are refused; 0: never"),
   maxMessageSize: live("Largest message in bytes"),
+  enableBroadcastOffsetStore: live("Note how far members of broadcasting groups have pulled, for those behind a proxy"),
+  broadcastOffsetExpireSecond: live("Seconds after which a broadcasting member that left is forgotten"),
+  broadcastOffsetExpireMaxSecond: live("Seconds without a pull after which one that is connected is forgotten"),
   rejectPullConsumerEnable: live("Refuse consumers that pull by themselves"),
   enablePropertyFilter: live("Allow SQL92 filters on message properties"),
   filterSupportRetry: live("Judge messages of a retry topic by the filter for the topic they came from"),

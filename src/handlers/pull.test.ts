@@ -664,3 +664,73 @@ describe("a pull with SQL92", () => {
     expect(texts(reply)).toEqual(["yes", "from elsewhere"]);
   });
 });
+
+describe("members of a broadcasting group", () => {
+  const PROXY = 1;
+  const byProxy = (queueOffset: number, clientId = "p") =>
+    pull({ queueOffset, requestSource: PROXY, proxyFrowardClientId: clientId });
+  const committed = () => broker.offsets.query("g@broadcast", "T", 0);
+
+  it("have the smallest of their offsets committed under a name of its own", async () => {
+    subscribe("*", 0, "BROADCASTING");
+    for (const text of ["a", "b", "c"]) put(text);
+    expect(texts(await pull({ queueOffset: 2 }))).toEqual(["c"]);
+    broker.broadcasts.scan();
+    expect(committed()).toBe(2);
+    expect(texts(await byProxy(1))).toEqual(["b", "c"]);
+    broker.broadcasts.scan();
+    expect(committed()).toBe(1);
+    // Nobody's own offset.
+    expect(broker.offsets.query("g", "T", 0)).toBe(-1);
+  });
+
+  it("begin behind a proxy where the group is, at the first message, or at the end", async () => {
+    for (const text of ["a", "b"]) put(text);
+    const young = await byProxy(-1);
+    expect(young).toMatchObject({ code: 21, remark: "OFFSET_RESET" });
+    expect(young.fields).toMatchObject({ nextBeginOffset: "0", minOffset: "0", maxOffset: "0" });
+    expect(texts(await byProxy(0))).toEqual(["a", "b"]);
+    expect((await byProxy(2)).code).toBe(19);
+    broker.broadcasts.scan();
+    const other = await byProxy(-1, "q");
+    expect(other.fields).toMatchObject({ nextBeginOffset: "2" });
+  });
+
+  it("go on where they were when they change sides, and are asked no twice", async () => {
+    subscribe("*", 0, "BROADCASTING");
+    for (const text of ["a", "b", "c"]) put(text);
+    await byProxy(1, "c");
+    const moved = await pull({ queueOffset: 0 });
+    expect(moved).toMatchObject({ code: 21, remark: "OFFSET_RESET" });
+    expect(moved.fields).toMatchObject({ nextBeginOffset: "1" });
+    expect(texts(await pull({ queueOffset: 1 }))).toEqual(["b", "c"]);
+    expect((await byProxy(0, "c")).fields).toMatchObject({ nextBeginOffset: "1" });
+  });
+
+  it("are forgotten two minutes after they left, five after their last pull", async () => {
+    subscribe("*", 0, "BROADCASTING");
+    put("a");
+    await pull({ queueOffset: 0 });
+    await byProxy(0);
+    expect(broker.broadcasts.size).toBe(2);
+    await broker.clock.advance(121_000);
+    subscribe("*", 0, "BROADCASTING");
+    broker.broadcasts.scan();
+    expect(broker.broadcasts.size).toBe(1);
+    await broker.clock.advance(180_000);
+    broker.broadcasts.scan();
+    expect(broker.broadcasts.size).toBe(0);
+  });
+
+  it("are nobody's business with enableBroadcastOffsetStore=false, and in a group that does not broadcast", async () => {
+    put("a");
+    subscribe("*");
+    await pull();
+    expect(broker.broadcasts.size).toBe(0);
+    subscribe("*", 0, "BROADCASTING");
+    broker.config.enableBroadcastOffsetStore = false;
+    await pull();
+    expect((await byProxy(0)).code).toBe(0);
+    expect(broker.broadcasts.size).toBe(0);
+  });
+});

@@ -3,6 +3,7 @@
  * log bytes from memory straight behind the reply's head; what is not in memory is loaded without blocking and tried
  * again. A pull that finds nothing waits in PullHolds.
  */
+import type { BroadcastOffsets } from "../broker/broadcastOffsets.ts";
 import { isReadable } from "../broker/model.ts";
 import { isSystemPuller, RETRY_PREFIX } from "../broker/names.ts";
 import type { Held, PullHolds } from "../broker/pullHolds.ts";
@@ -15,13 +16,17 @@ import type { Caller, HotCall, Reply, ReplyOut, Row } from "../protocol/dispatch
 import { FAQ_HINT } from "../protocol/faq.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
-import { type PullReplyFields, PullRequest, writePullHead } from "../protocol/pullCodec.ts";
+import { type PullReplyFields, PullRequest, SOURCE_PROXY_FOR_BROADCAST, writePullHead } from "../protocol/pullCodec.ts";
 import type { MessageStore } from "../store/messageStore.ts";
 import { Selection, type SelectionStatus } from "../store/selection.ts";
 import { unsupportedFilter } from "./filterReplies.ts";
 import { type BrokerParts, refuse } from "./parts.ts";
 
-export type PullParts = Omit<BrokerParts, "store"> & { readonly store: MessageStore; readonly holds: PullHolds };
+export type PullParts = Omit<BrokerParts, "store"> & {
+  readonly store: MessageStore;
+  readonly holds: PullHolds;
+  readonly broadcasts: BroadcastOffsets;
+};
 
 /** PermName.INDEX_PERM_READ: the bit of a group's forbidden mask. */
 const FORBIDDEN_READ = 2;
@@ -237,6 +242,8 @@ export class Puller {
       this.#write(pull, ResponseCode.PULL_OFFSET_MOVED, "OFFSET_RESET", offset);
       return true;
     }
+    const member = this.#broadcaster(pull);
+    if (member !== undefined && this.#moveBroadcaster(pull, member)) return true;
     const maxBytes = Math.min(
       request.maxMsgBytes > 0 ? request.maxMsgBytes : config.maxTransferBytesOnMessageInMemory,
       config.maxTransferBytesOnMessageInMemory,
@@ -253,6 +260,10 @@ export class Puller {
     this.#fields.minOffset = selection.minOffset;
     this.#fields.maxOffset = selection.maxOffset;
     offsets.commitPull(request.group, request.topic, request.queueId, selection.nextOffset);
+    const code = codeOf(selection.status, request.queueOffset);
+    if (member !== undefined) {
+      this.#pulled(pull, member, code === ResponseCode.PULL_OFFSET_MOVED ? selection.nextOffset : request.queueOffset);
+    }
     if (selection.status === "found") {
       this.#parts.counters.found++;
       this.#parts.counters.transferred += selection.count;
@@ -268,10 +279,61 @@ export class Puller {
       return true;
     }
     this.#parts.counters.missed++;
-    const code = codeOf(selection.status, request.queueOffset);
     if (code === ResponseCode.PULL_NOT_FOUND && maySuspend && this.#hold(pull)) return true;
     this.#write(pull, code, STATUS_NAMES[selection.status], selection.nextOffset, selection.seenLogOffset);
     return true;
+  }
+
+  /** The client id of a broadcasting group's member whose pulls are noted; undefined for all others. */
+  #broadcaster({ request, caller }: Pull): string | undefined {
+    const { clients, broadcasts, config } = this.#parts;
+    if (request.requestSource === SOURCE_PROXY_FOR_BROADCAST) {
+      return config.enableBroadcastOffsetStore ? request.proxyFrowardClientId : undefined;
+    }
+    const group = clients.consumerGroup(request.group);
+    return broadcasts.concerns(group) ? group?.members.get(caller.id)?.clientId : undefined;
+  }
+
+  /** Tells a member that comes from the other side, or without an offset, where to go on; false when it may just pull. */
+  #moveBroadcaster(pull: Pull, member: string): boolean {
+    const { topic, group, queueId, queueOffset, requestSource } = pull.request;
+    const fromProxy = requestSource === SOURCE_PROXY_FOR_BROADCAST;
+    const offset = this.#parts.broadcasts.initialOffset(group, topic, queueId, queueOffset, member, fromProxy);
+    if (offset === undefined) return false;
+    if (offset >= 0) this.#move(pull, member, offset);
+    else this.#moveToBegin(keep(pull), member);
+    return true;
+  }
+
+  /** Where a new group begins: at 0 while that message is in memory, else at the end. */
+  #moveToBegin(pull: Pull, member: string): void {
+    const { topic, queueId, opaque, serialization } = pull.request;
+    const { store } = this.#parts;
+    store
+      .units(topic, queueId, 0, 1)
+      .then(([first]) => {
+        const young = first?.queueOffset === 0 && store.inMemory(first.logOffset);
+        this.#move(pull, member, young ? 0 : store.maxOffset(topic, queueId));
+      })
+      .catch((error: Error) => {
+        pull.out.reply(opaque, serialization, { code: 1, remark: `reading failed: ${error.message}` });
+      });
+  }
+
+  #move(pull: Pull, member: string, offset: number): void {
+    const { topic, group, queueId } = pull.request;
+    this.#pulled(pull, member, offset);
+    this.#parts.offsets.commitPull(group, topic, queueId, offset);
+    // Apache does not look at the queue here.
+    this.#fields.minOffset = 0;
+    this.#fields.maxOffset = 0;
+    if (pull.out.open) this.#write(pull, ResponseCode.PULL_OFFSET_MOVED, "OFFSET_RESET", offset);
+  }
+
+  #pulled({ request }: Pull, member: string, offset: number): void {
+    const { topic, group, queueId, requestSource } = request;
+    const fromProxy = requestSource === SOURCE_PROXY_FOR_BROADCAST;
+    this.#parts.broadcasts.pulled(group, topic, queueId, offset, member, fromProxy);
   }
 
   #answerLater(pull: Pull, maySuspend: boolean, rounds: number): void {
@@ -431,6 +493,8 @@ function codeOf(status: SelectionStatus, queueOffset: number): number {
       return queueOffset === 0 ? ResponseCode.PULL_NOT_FOUND : ResponseCode.PULL_OFFSET_MOVED;
     case "atEnd":
       return ResponseCode.PULL_NOT_FOUND;
+    case "found":
+      return ResponseCode.SUCCESS;
     default:
       return ResponseCode.PULL_OFFSET_MOVED;
   }

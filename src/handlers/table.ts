@@ -1,4 +1,5 @@
 /** The broker's dispatch table: what it answers is what is listed here. */
+import type { BroadcastOffsets } from "../broker/broadcastOffsets.ts";
 import type { Pops } from "../broker/pop/pops.ts";
 import type { PullHolds } from "../broker/pullHolds.ts";
 import type { RequestModes } from "../broker/requestModes.ts";
@@ -42,6 +43,7 @@ import { topicAdminRows } from "./topicAdmin.ts";
 export type TableParts = Omit<BrokerParts, "store"> & {
   readonly store: MessageStore;
   readonly holds: PullHolds;
+  readonly broadcasts: BroadcastOffsets;
   readonly transactions: Transactions;
   readonly pops: Pops;
   readonly requestModes: RequestModes;

@@ -10,6 +10,10 @@ import { HeaderError, type HeaderView, SERIALIZE_ROCKETMQ } from "./headerView.t
 
 const names = new Interner();
 
+/** RequestSource: a client itself, and a proxy for a member of a broadcasting group. */
+const SOURCE_SDK = -1;
+export const SOURCE_PROXY_FOR_BROADCAST = 1;
+
 export class PullRequest {
   group = "";
   topic = "";
@@ -24,6 +28,10 @@ export class PullRequest {
   maxMsgBytes = 0;
   subscription: string | undefined = undefined;
   expressionType: string | undefined = undefined;
+  /** Apache's RequestSource: who pulls for whom; -1: a client for itself. */
+  requestSource = SOURCE_SDK;
+  /** The client for which a proxy pulls. */
+  proxyFrowardClientId: string | undefined = undefined;
   opaque = 0;
   serialization = 0;
 
@@ -33,6 +41,8 @@ export class PullRequest {
     this.serialization = view.serialization;
     this.subscription = undefined;
     this.expressionType = undefined;
+    this.requestSource = SOURCE_SDK;
+    this.proxyFrowardClientId = undefined;
     this.maxMsgBytes = 0;
     let seen = 0;
     for (let i = 0; i < view.count; i++) seen |= this.#field(view, i);
@@ -80,7 +90,10 @@ export class PullRequest {
         }
         return 0;
       case 13:
-        if (!view.isNamed(i, "consumerGroup")) return 0;
+        if (!view.isNamed(i, "consumerGroup")) {
+          if (view.isNamed(i, "requestSource")) this.requestSource = view.int(i);
+          return 0;
+        }
         this.group = names.get(view.buf, view.valueStart[i], view.valueEnd[i]);
         return 128;
       case 14:
@@ -89,7 +102,10 @@ export class PullRequest {
         }
         return 0;
       case 20:
-        if (!view.isNamed(i, "suspendTimeoutMillis")) return 0;
+        if (!view.isNamed(i, "suspendTimeoutMillis")) {
+          if (view.isNamed(i, "proxyFrowardClientId")) this.proxyFrowardClientId = view.valueText(i);
+          return 0;
+        }
         this.suspendTimeoutMillis = view.long(i);
         return 256;
       default:

@@ -5,6 +5,7 @@
 import { lookup } from "node:dns/promises";
 import * as path from "node:path";
 import { hostBytes } from "../base/host.ts";
+import { BroadcastOffsets } from "../broker/broadcastOffsets.ts";
 import { Clients } from "../broker/clients.ts";
 import { ConsumerFilters } from "../broker/consumerFilters.ts";
 import { Counters } from "../broker/counters.ts";
@@ -95,6 +96,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     config.enableLmq ? metadata("consumerOffset.json") : undefined,
   );
   const clients = new Clients(config, clock, log);
+  const broadcasts = new BroadcastOffsets(config, clients, offsets, clock);
   const consumerFilters = new ConsumerFilters(config, metadata("consumerFilter.json"), clock, log);
   clients.onSubscriptions(consumerFilters);
   const locks = new QueueLocks(clock, log);
@@ -159,6 +161,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     groups,
     offsets,
     clients,
+    broadcasts,
     consumerFilters,
     locks,
     holds,
@@ -204,6 +207,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   store.storeHost = hostBytes(ip, config.listenPort);
   offsets.start();
   clients.start();
+  broadcasts.start();
   consumerFilters.start();
   holds.start();
   routes.start();
@@ -234,6 +238,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
         () => checks.stop(),
         () => (isSlave ? undefined : timers?.stop()),
         () => clients.stop(),
+        () => broadcasts.stop(),
         () => stats.stop(),
         () => counters.stop(),
         () => Promise.all([server.close(), fast.close(), grpc?.close()]),

@@ -7,6 +7,7 @@ import { hostBytes } from "../base/host.ts";
 import { silentLogger } from "../base/log.ts";
 import { seededRandom } from "../base/random.ts";
 import { Turn } from "../base/turn.ts";
+import { BroadcastOffsets } from "../broker/broadcastOffsets.ts";
 import { Clients } from "../broker/clients.ts";
 import { ConsumerFilters } from "../broker/consumerFilters.ts";
 import { Counters } from "../broker/counters.ts";
@@ -216,6 +217,7 @@ export async function wireBroker(
   const offsets = new Offsets(config, file("consumerOffset.json"), clock, log);
   schedule = new Schedule(config, store, file("delayOffset.json"), clock, log);
   const clients = new Clients(config, clock, log);
+  const broadcasts = new BroadcastOffsets(config, clients, offsets, clock);
   const consumerFilters = new ConsumerFilters(config, file("consumerFilter.json"), clock, log);
   clients.onSubscriptions(consumerFilters);
   const timers = config.timerWheelEnable
@@ -264,6 +266,7 @@ export async function wireBroker(
     consumerFilters,
     locks: new QueueLocks(clock, log),
     holds: new PullHolds(clock),
+    broadcasts,
     pops,
     requestModes: new RequestModes(file("messageRequestMode.json"), log),
     routes: new TopicRoutes(config, nobody, clock, log),
