@@ -59,7 +59,8 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   enableRegisterProducer: live("Note producers even where transactions are refused, so that nobody checks them back"),
   useServerSideResetOffset: live("Reset consumer offsets in the broker rather than in the clients"),
   storeReplyMessageEnable: live("Store replies of request-reply calls"),
-  slaveReadEnable: live("Let groups say which broker their consumers read from"),
+  offsetCheckInSlave: live("Let a slave, too, move the offsets of consumers who ask for what it does not have"),
+  slaveReadEnable: live("Let groups say which broker their consumers read from; a slave without it refuses pulls"),
   accessMessageInMemoryMaxRatio: live(
     "With slaveReadEnable: percent of the machine's memory; readers further behind are sent to another broker",
   ),

@@ -30,6 +30,7 @@ export interface HaClientOptions {
 /** What mqadmin haStatus shows of a slave. */
 export interface MasterLinkState {
   masterAddr: string | undefined;
+  connected: boolean;
   lastReadTimestamp: number;
   lastWriteTimestamp: number;
   transferredByteInSecond: number;
@@ -116,14 +117,11 @@ export class HaClient implements LinkEvents {
   state(): MasterLinkState {
     return {
       masterAddr: this.#address,
+      connected: this.#link !== undefined,
       lastReadTimestamp: this.#lastRead,
       lastWriteTimestamp: this.#lastWrite,
       transferredByteInSecond: this.#meter.lastSecondBytes,
     };
-  }
-
-  get connected(): boolean {
-    return this.#link !== undefined;
   }
 
   // ---- connection ----

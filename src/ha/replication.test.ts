@@ -271,7 +271,7 @@ describe("a slave", () => {
       `replication has ended, this log is not the master's: what the master sent for log offset ${end} is no message`,
     );
     await pair.reconnect();
-    expect(pair.client.connected).toBe(false);
+    expect(pair.client.state().connected).toBe(false);
     await pair.restartSlave();
     pair.send("A", 50);
     await pair.flow();

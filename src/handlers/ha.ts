@@ -3,7 +3,7 @@
  * slave tell each other about it.
  */
 import type { Row } from "../protocol/dispatch.ts";
-import { ResetMasterFlushOffsetHeader } from "../protocol/generated/headers.ts";
+import { ExchangeHAInfoRequestHeader, ResetMasterFlushOffsetHeader } from "../protocol/generated/headers.ts";
 import { writeJavaJson } from "../protocol/javaJson.ts";
 import { type BrokerParts, ok, refuse, requestRow } from "./parts.ts";
 
@@ -22,6 +22,8 @@ export interface HaView {
   master():
     | {
         masterAddr: string | undefined;
+        /** It sends its log at this moment. */
+        connected: boolean;
         lastReadTimestamp: number;
         lastWriteTimestamp: number;
         transferredByteInSecond: number;
@@ -29,13 +31,13 @@ export interface HaView {
     | undefined;
 }
 
-type Parts = Pick<BrokerParts, "config" | "store"> & { readonly ha?: HaView };
+type Parts = Pick<BrokerParts, "config" | "store" | "address"> & { readonly ha?: HaView };
 
 const MASTER_ID = 0;
 const NO_CONTROLLER =
   "enableControllerMode has no effect: brokers that a Controller makes masters and slaves are not part of this version yet";
 
-export function haRows({ config, store, ha }: Parts): Row[] {
+export function haRows({ config, store, address, ha }: Parts): Row[] {
   // A slave notes it in its checkpoint; a master takes it and does nothing.
   let masterFlushOffset = 0;
   return [
@@ -59,6 +61,22 @@ export function haRows({ config, store, ha }: Parts): Row[] {
           masterCommitLogMaxOffset: master === undefined ? store.maxLogOffset() : 0,
         }),
       );
+    }),
+    // A slave asks without an address and is told the master's. Apache's BrokerContainer also tells slaves one; only the
+    // NameServer's word and haMasterAddress count here, or anybody could make a slave follow him.
+    requestRow("EXCHANGE_BROKER_HA_INFO", ExchangeHAInfoRequestHeader, ({ header }) => {
+      if (header.masterHaAddress) {
+        return refuse(
+          "NO_PERMISSION",
+          "a slave learns its master's address from the NameServer or from haMasterAddress",
+        );
+      }
+      if (config.brokerId !== MASTER_ID) return ok();
+      return ok({
+        masterHaAddress: `${config.brokerIP2 ?? config.brokerIP1}:${config.haListenPort}`,
+        masterFlushOffset: store.maxLogOffset(),
+        masterAddress: address(),
+      });
     }),
     requestRow("RESET_MASTER_FLUSH_OFFSET", ResetMasterFlushOffsetHeader, ({ header }) => {
       if (config.brokerId !== MASTER_ID) masterFlushOffset = header.masterFlushOffset ?? masterFlushOffset;

@@ -20,12 +20,14 @@ import { type PullReplyFields, PullRequest, SOURCE_PROXY_FOR_BROADCAST, writePul
 import type { MessageStore } from "../store/messageStore.ts";
 import { Selection, type SelectionStatus } from "../store/selection.ts";
 import { unsupportedFilter } from "./filterReplies.ts";
+import type { HaView } from "./ha.ts";
 import { type BrokerParts, refuse } from "./parts.ts";
 
 export type PullParts = Omit<BrokerParts, "store"> & {
   readonly store: MessageStore;
   readonly holds: PullHolds;
   readonly broadcasts: BroadcastOffsets;
+  readonly ha?: HaView;
 };
 
 /** PermName.INDEX_PERM_READ: the bit of a group's forbidden mask. */
@@ -67,6 +69,7 @@ interface Pull {
 
 export class Puller {
   readonly #parts: PullParts;
+  readonly #isSlave: boolean;
   readonly #request = new PullRequest();
   /** The pull being answered; one that outlives its frame is copied by {@link keep}. */
   readonly #pull = { request: this.#request } as Pull;
@@ -83,6 +86,7 @@ export class Puller {
 
   constructor(parts: PullParts) {
     this.#parts = parts;
+    this.#isSlave = parts.config.brokerRole === "SLAVE";
     parts.store.onArrival((topic, queueId) => parts.holds.arrived(topic, queueId));
     parts.offsets.onReset((topic, queueId) => parts.holds.arrived(topic, queueId));
   }
@@ -260,7 +264,7 @@ export class Puller {
     this.#fields.minOffset = selection.minOffset;
     this.#fields.maxOffset = selection.maxOffset;
     offsets.commitPull(request.group, request.topic, request.queueId, selection.nextOffset);
-    const code = codeOf(selection.status, request.queueOffset);
+    const code = this.#codeOf(selection.status, request.queueOffset);
     if (member !== undefined) {
       this.#pulled(pull, member, code === ResponseCode.PULL_OFFSET_MOVED ? selection.nextOffset : request.queueOffset);
     }
@@ -280,7 +284,10 @@ export class Puller {
     }
     this.#parts.counters.missed++;
     if (code === ResponseCode.PULL_NOT_FOUND && maySuspend && this.#hold(pull)) return true;
-    this.#write(pull, code, STATUS_NAMES[selection.status], selection.nextOffset, selection.seenLogOffset);
+    const nextOffset = this.#corrects(selection.status, request.queueOffset)
+      ? selection.nextOffset
+      : request.queueOffset;
+    this.#write(pull, code, STATUS_NAMES[selection.status], nextOffset, selection.seenLogOffset);
     return true;
   }
 
@@ -336,6 +343,24 @@ export class Puller {
     this.#parts.broadcasts.pulled(group, topic, queueId, offset, member, fromProxy);
   }
 
+  /**
+   * A slave sends those whom it has nothing for to the master while that is there. It corrects no offset (unless
+   * offsetCheckInSlave), because what it lacks its master may have: who asks for it waits here, where Apache lets him ask
+   * again and again.
+   */
+  #codeOf(status: SelectionStatus, queueOffset: number): number {
+    const code = codeOf(status, queueOffset);
+    if (!this.#isSlave || status === "found") return code;
+    if (this.#parts.ha?.master()?.connected) return ResponseCode.PULL_RETRY_IMMEDIATELY;
+    return this.#corrects(status, queueOffset) ? code : ResponseCode.PULL_NOT_FOUND;
+  }
+
+  /** Whether the answer may move the consumer's offset. */
+  #corrects(status: SelectionStatus, queueOffset: number): boolean {
+    if (!this.#isSlave || this.#parts.config.offsetCheckInSlave) return true;
+    return codeOf(status, queueOffset) !== ResponseCode.PULL_OFFSET_MOVED;
+  }
+
   #answerLater(pull: Pull, maySuspend: boolean, rounds: number): void {
     const { request, out } = pull;
     const { clock, counters } = this.#parts;
@@ -386,7 +411,7 @@ export class Puller {
         pull.seenTo = selection.nextOffset;
       }
       // Nothing (for this filter): it waits on, as in Apache.
-      if (codeOf(selection.status, pull.seenTo) === ResponseCode.PULL_NOT_FOUND) return false;
+      if (this.#codeOf(selection.status, pull.seenTo) === ResponseCode.PULL_NOT_FOUND) return false;
     }
     pull.loadedMs = 0;
     if (!this.#answer(pull, false)) this.#answerLater(pull, false, LOAD_ROUNDS_MAX);
@@ -430,6 +455,7 @@ export class Puller {
     if (!config.slaveReadEnable) return MASTER_ID;
     const behind = seenLogOffset < 0 ? 0 : store.maxLogOffset() - seenLogOffset;
     const slow = behind > (memoryBytes * config.accessMessageInMemoryMaxRatio) / 100;
+    if (!slow && this.#isSlave && this.#parts.ha?.master()?.connected) return MASTER_ID;
     return slow ? group.whichBrokerWhenConsumeSlowly : group.brokerId;
   }
 }

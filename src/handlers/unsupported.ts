@@ -11,7 +11,9 @@ const DEAD = "no release of Apache RocketMQ sends or serves this code; it is onl
 const TO_CLIENTS = "brokers send this code to clients; no broker takes it";
 const LITE = "lite topics are not part of this version yet";
 const STATIC = "static topics, whose queues span several brokers, are not part of this version yet";
-const HA = "replication is not part of this version yet";
+const ACTING_MASTER = "slaves that act for their master (enableSlaveActingMaster) are not part of this version yet";
+const ROLES =
+  "brokers that a Controller makes masters and slaves (enableControllerMode) are not part of this version yet";
 const CONTROLLER = "this is not a controller: run Apache's Controller for automatic failover";
 const CONTAINER = "this is not a broker container: start one process per broker";
 const AUTH = "users and access control are not part of this version yet: any client may do anything";
@@ -56,7 +58,8 @@ const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
     "TRIGGER_LITE_DISPATCH",
   ],
   [STATIC, "UPDATE_AND_CREATE_STATIC_TOPIC"],
-  [HA, "NOTIFY_MIN_BROKER_ID_CHANGE", "EXCHANGE_BROKER_HA_INFO", "NOTIFY_BROKER_ROLE_CHANGED"],
+  [ACTING_MASTER, "NOTIFY_MIN_BROKER_ID_CHANGE"],
+  [ROLES, "NOTIFY_BROKER_ROLE_CHANGED"],
   [
     CONTROLLER,
     "CONTROLLER_ALTER_SYNC_STATE_SET",

@@ -26,6 +26,8 @@ import { Topics } from "../broker/topics.ts";
 import { TransactionChecks } from "../broker/transactionChecks.ts";
 import { Transactions } from "../broker/transactions.ts";
 import { loadBrokerConfig } from "../config/index.ts";
+import type { HaView } from "../handlers/ha.ts";
+import { slaveRows } from "../handlers/slave.ts";
 import { brokerRows, type TableParts } from "../handlers/table.ts";
 import { parseProperties } from "../message/properties.ts";
 import { RecordView } from "../message/record.ts";
@@ -185,6 +187,7 @@ export async function wireBroker(
   options: Record<string, string> = {},
   disk = new SimDisk(),
   now?: number,
+  ha?: HaView,
 ): Promise<WireBroker> {
   const clock = now === undefined ? new FakeClock() : new FakeClock(now);
   disk.now = () => clock.now();
@@ -276,16 +279,21 @@ export async function wireBroker(
     registration: new Registration(config, topics, nobody, address, address, clock, log),
     stats,
     memoryBytes: 1_000_000,
+    ...(ha === undefined ? {} : { ha }),
     address,
   };
-  const rows = new Map(brokerRows(parts).map((row) => [row.code, row]));
+  const isSlave = config.brokerRole === "SLAVE";
+  const table = isSlave ? slaveRows(brokerRows(parts), config) : brokerRows(parts);
+  const rows = new Map(table.map((row) => [row.code, row]));
   await finish(clock, store.start());
-  await finish(clock, transactions.start());
-  if (timers !== undefined) await finish(clock, timers.load());
-  await finish(clock, pops.start());
-  timers?.start();
+  if (!isSlave) {
+    await finish(clock, transactions.start());
+    if (timers !== undefined) await finish(clock, timers.load());
+    await finish(clock, pops.start());
+    timers?.start();
+    schedule.start();
+  }
   parts.holds.start();
-  schedule.start();
   const broker: WireBroker = {
     ...parts,
     checks,
@@ -295,16 +303,16 @@ export async function wireBroker(
     client: (from) => new WireClient(broker, from),
     async close() {
       parts.holds.stop();
-      await finish(clock, pops.stop());
+      if (!isSlave) await finish(clock, pops.stop());
       await finish(clock, offsets.stop());
       await finish(clock, schedule.stop());
       await finish(clock, checks.stop());
-      await finish(clock, transactions.stop());
+      if (!isSlave) await finish(clock, transactions.stop());
       await finish(
         clock,
         offsets.persist().catch(() => {}),
       );
-      if (timers !== undefined) await finish(clock, timers.stop());
+      if (timers !== undefined && !isSlave) await finish(clock, timers.stop());
       await finish(clock, store.close());
     },
   };
