@@ -67,6 +67,8 @@ export const POP_MESSAGES_MAX = 32;
 export const POP_CHECKPOINTS_MAX = 1_000_000;
 /** Acknowledgements kept for checkpoints that an Apache broker's timer still holds. */
 export const POP_UNMATCHED_ACKS_MAX = 100_000;
+/** Queues of one topic: whoever counts them goes through them all. */
+export const TOPIC_QUEUES_MAX = 65_536;
 /** Highest queue id of a topic in files and journal records that counts as real; queues of a popped topic lie in an array. */
 export const POP_QUEUE_ID_MAX = 65_535;
 /** Topics whose routes are remembered for assigning queues. */

@@ -5,7 +5,7 @@
  */
 import type { Buffer } from "node:buffer";
 import type { Clock, Timer } from "../base/clock.ts";
-import { TOPIC_ROUTES_MAX } from "../base/limits.ts";
+import { TOPIC_QUEUES_MAX, TOPIC_ROUTES_MAX } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { MessageQueue } from "../protocol/bodies/messageQueue.ts";
 import { decodeTopicRouteData } from "../protocol/bodies/topicRoute.ts";
@@ -106,7 +106,8 @@ export class TopicRoutes {
     const queues: MessageQueue[] = [];
     for (const data of decodeTopicRouteData(body).queueDatas) {
       if (!isReadable(data.perm)) continue;
-      for (let queueId = 0; queueId < data.readQueueNums; queueId++) {
+      const count = Math.min(data.readQueueNums, TOPIC_QUEUES_MAX);
+      for (let queueId = 0; queueId < count; queueId++) {
         queues.push({ brokerName: data.brokerName, queueId, topic });
       }
     }

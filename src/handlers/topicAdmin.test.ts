@@ -39,6 +39,8 @@ describe("UPDATE_AND_CREATE_TOPIC (rule 14)", () => {
 
   it.each([
     [{ topic: "bad.name" }, 29, "The specified topic: bad.name, contains illegal characters"],
+    [{ writeQueueNums: 2_000_000_000 }, 29, "65537 or more queues"],
+    [{ readQueueNums: 65_537 }, 29, "65537 or more queues"],
     [{ topic: "TBW102" }, 29, "The topic[TBW102] is conflict with system topic."],
     [{ topic: "broker-a" }, 29, "The topic[broker-a] is conflict with system topic."],
     [{ attributes: "+message.type=MIXED" }, 29, "MIXED message type is not supported."],

@@ -1,4 +1,5 @@
 /** Topics: created, changed, deleted, listed (Apache: AdminBrokerProcessor). */
+import { TOPIC_QUEUES_MAX } from "../base/limits.ts";
 import { MESSAGE_TYPE, parseAttributeChanges } from "../broker/attributes.ts";
 import { sameTopicConfig } from "../broker/model.ts";
 import { topicNameProblem } from "../broker/names.ts";
@@ -75,14 +76,14 @@ async function create(parts: Parts, { header }: Call<CreateTopicRequestHeader>):
     order: header.order ?? false,
     attributes,
   });
-  return typeRefusal(parts, topic) ?? (await apply(parts, [topic]));
+  return typeRefusal(parts, topic) ?? queuesRefusal(topic) ?? (await apply(parts, [topic]));
 }
 
 async function createList(parts: Parts, call: Call): Promise<Reply> {
   const topics =
     readBean("CreateTopicListRequestBody", call.body).list("topicConfigList", asBean(readTopicConfig)) ?? [];
   for (const topic of topics) {
-    const refusal = nameRefusal(parts, topic.topicName) ?? typeRefusal(parts, topic);
+    const refusal = nameRefusal(parts, topic.topicName) ?? typeRefusal(parts, topic) ?? queuesRefusal(topic);
     if (refusal !== undefined) return refusal;
     // Apache's own: one topic that is equal already ends the whole request with success.
     if (sameTopicConfig(topic, parts.topics.get(topic.topicName))) return ok();
@@ -102,6 +103,16 @@ function nameRefusal({ config, topics }: Parts, topic: string): Reply | undefine
 function typeRefusal({ config }: Parts, topic: TopicConfig): Reply | undefined {
   if (config.enableMixedMessageType || topic.attributes.get(`+${MESSAGE_TYPE}`) !== "MIXED") return undefined;
   return refuse("INVALID_PARAMETER", "MIXED message type is not supported.");
+}
+
+/** Apache takes any number, and ends with OutOfMemoryError when somebody asks for the topic's figures. */
+function queuesRefusal({ topicName, readQueueNums, writeQueueNums }: TopicConfig): Reply | undefined {
+  if (Math.max(readQueueNums, writeQueueNums) <= TOPIC_QUEUES_MAX) return undefined;
+  const given = `readQueueNums ${readQueueNums}, writeQueueNums ${writeQueueNums}`;
+  return refuse(
+    "INVALID_PARAMETER",
+    `topic ${topicName} cannot have ${TOPIC_QUEUES_MAX + 1} or more queues (${given})`,
+  );
 }
 
 async function apply(parts: Parts, topics: TopicConfig[]): Promise<Reply> {

@@ -16,7 +16,8 @@ export class ConsumeQueues {
   readonly #dir: string;
   readonly #fileBytes: number;
   readonly #blocks = new BlockCache(QUEUE_BLOCK_BYTES, QUEUE_BLOCKS_MAX);
-  readonly #topics = new Map<string, (ConsumeQueue | undefined)[]>();
+  /** By topic and queue id; maps, since an id may be any number: an array would be as long as the greatest. */
+  readonly #topics = new Map<string, Map<number, ConsumeQueue>>();
   #dirty: ConsumeQueue[] = [];
   /** Light queues (LMQ) among the topics. */
   lmqCount = 0;
@@ -32,17 +33,17 @@ export class ConsumeQueues {
   }
 
   get(topic: string, queueId: number): ConsumeQueue | undefined {
-    return this.#topics.get(topic)?.[queueId];
+    return this.#topics.get(topic)?.get(queueId);
   }
 
   getOrCreate(topic: string, queueId: number): ConsumeQueue {
     let queues = this.#topics.get(topic);
     if (queues === undefined) {
-      queues = [];
+      queues = new Map();
       this.#topics.set(topic, queues);
       if (isLmq(topic)) this.lmqCount++;
     }
-    let queue = queues[queueId];
+    let queue = queues.get(queueId);
     if (queue === undefined) {
       const dir = path.join(this.#dir, topic, String(queueId));
       queue = new ConsumeQueue(
@@ -51,15 +52,13 @@ export class ConsumeQueues {
         new Segments(this.#disk, this.#cache, this.#names, dir, this.#fileBytes),
         this.#blocks,
       );
-      queues[queueId] = queue;
+      queues.set(queueId, queue);
     }
     return queue;
   }
 
   *all(): IterableIterator<ConsumeQueue> {
-    for (const queues of this.#topics.values()) {
-      for (const queue of queues) if (queue) yield queue;
-    }
+    for (const queues of this.#topics.values()) yield* queues.values();
   }
 
   topics(): string[] {
@@ -67,11 +66,7 @@ export class ConsumeQueues {
   }
 
   queueIds(topic: string): number[] {
-    const ids: number[] = [];
-    this.#topics.get(topic)?.forEach((queue, id) => {
-      if (queue) ids.push(id);
-    });
-    return ids;
+    return [...(this.#topics.get(topic)?.keys() ?? [])].sort((a, b) => a - b);
   }
 
   /** Opens every queue on disk; see {@link ConsumeQueue.load}. */
@@ -141,8 +136,7 @@ export class ConsumeQueues {
     this.#topics.delete(topic);
     if (isLmq(topic)) this.lmqCount--;
     this.#dirty = this.#dirty.filter((queue) => queue.topic !== topic);
-    for (const queue of queues) {
-      if (!queue) continue;
+    for (const queue of queues.values()) {
       this.#warm.delete(queue);
       queue.destroy();
     }

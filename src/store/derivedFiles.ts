@@ -23,7 +23,7 @@ import { IndexService } from "./indexService.ts";
 import type { StoreOptions } from "./options.ts";
 import type { PendingAppend } from "./pending.ts";
 import type { Segments } from "./segments.ts";
-import type { WriteGate } from "./writeGate.ts";
+import { isOutOfFiles, type WriteGate } from "./writeGate.ts";
 
 /** Queue files written per turn, so that 10,000 dirty queues do not stop the loop. */
 const QUEUES_PER_SLICE = 200;
@@ -329,7 +329,7 @@ export class DerivedFiles {
   #writeFailed(error: Error): void {
     const code = (error as NodeJS.ErrnoException).code;
     this.#context.log.error({ err: error }, "a derived file was not written; it is rebuilt from the commit log");
-    if (code === "ENOSPC" || code === "EDQUOT") this.#context.gate.writeFailed(error);
+    if (code === "ENOSPC" || code === "EDQUOT" || isOutOfFiles(error)) this.#context.gate.writeFailed(error);
   }
 
   /** The log now begins at this offset. */
@@ -371,7 +371,8 @@ export class DerivedFiles {
 
   /** The checkpoint of a clean stop. @returns whether no recovery is needed after it */
   async lastCheckpoint(): Promise<boolean> {
-    await this.#checkpointing;
+    // One that waited for the last one begins in the moment that ends.
+    while (this.#checkpointing !== undefined) await this.#checkpointing;
     return this.#run(true);
   }
 
@@ -428,11 +429,18 @@ export class DerivedFiles {
     try {
       for (const queue of [...this.#unsyncedQueues]) {
         this.#unsyncedQueues.delete(queue);
-        await queue.sync();
+        try {
+          await queue.sync();
+        } catch (error) {
+          this.#unsyncedQueues.add(queue);
+          throw error;
+        }
       }
       await this.index?.sync();
       await this.#names.sync();
     } catch (error) {
+      // No sync was tried.
+      if (isOutOfFiles(error)) throw error;
       // The kernel reports a lost write once; a later sync would vouch for bytes that are not there.
       this.#failed = true;
       throw error;

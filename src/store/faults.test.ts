@@ -138,3 +138,51 @@ function synced(sim: SimStore): number {
     return 0;
   }
 }
+
+for (const flush of ["ASYNC_FLUSH", "SYNC_FLUSH"] as const) {
+  describe(`too many open files under ${flush}`, () => {
+    it("refuse what cannot be written, with the reason, until there are fewer; nothing is lost and nothing ends", async () => {
+      const disk = new SimDisk();
+      const sim = new SimStore(disk, new Journal(), optionsOf(flush));
+      await sim.store.start();
+      let tooMany = false;
+      const check = () => {
+        if (tooMany) throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+      };
+      const open = disk.open.bind(disk);
+      disk.open = (file, options) => {
+        check();
+        return open(file, options);
+      };
+      const syncDir = disk.syncDir.bind(disk);
+      disk.syncDir = async (dir) => {
+        check();
+        await syncDir(dir);
+      };
+      for (let round = 0; round < 6; round++) {
+        for (let i = 0; i < 12; i++) {
+          sim.send("AB"[i % 2], 0, 1_500);
+          // In the middle of a turn that makes a new file, and just behind one.
+          if (i === round) tooMany = true;
+          if (i % 3 === 2) await sim.settle();
+        }
+        await sim.advance(12_000);
+        expect(sim.fatal).toEqual([]);
+        tooMany = false;
+        await sim.advance(1_100);
+        expect(sim.store.writability()).toEqual({ writable: true, reason: "" });
+        const late = sim.send("A", 0, 10);
+        await sim.advance(1_100);
+        expect(late.status).toBe("ok");
+      }
+      const { refused } = sim.journal;
+      expect(refused.length).toBeGreaterThan(0);
+      for (const sent of refused) {
+        expect(sent.reason).toMatch(/^service not available now: too many open files \(EMFILE\).*resumes by itself/);
+      }
+      await audit(sim, { acked: flush === "SYNC_FLUSH" ? "allWhoWaited" : "all", syncedTo: 0, trimmedTo: 0 });
+      await sim.close();
+      expect(disk.exists("/store/abort")).toBe(false);
+    });
+  });
+}

@@ -15,7 +15,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { CommitLog } from "./commitLog.ts";
 import { type PendingAppend, PendingRing } from "./pending.ts";
-import type { WriteGate } from "./writeGate.ts";
+import { isOutOfFiles, type WriteGate } from "./writeGate.ts";
 
 export interface FlushHooks {
   /** Makes a granted message visible: queue unit, index, arrival. `now`: the moment of the grant, ms of the wall clock. */
@@ -103,7 +103,7 @@ export class Flush {
   /** A write failed: takes back every append that is not in the file, with the reason as its answer. */
   writeFailed(error: Error): void {
     this.#takeBack(this.#gate.writeFailed(error));
-    if (!this.#gate.fatal) {
+    if (!this.#gate.fatal && !isOutOfFiles(error)) {
       try {
         this.#log.eraseUnwritten();
       } catch (eraseError) {
@@ -151,7 +151,9 @@ export class Flush {
   /** Syncs until everything below `logOffset` is durable; not beyond a failure. */
   async syncTo(logOffset: number): Promise<void> {
     while (this.synced < Math.min(logOffset, this.#log.written) && !this.#gate.fatal && !this.#closed) {
+      const before = this.synced;
       await this.syncNow();
+      if (this.synced === before) return;
     }
   }
 
@@ -162,7 +164,9 @@ export class Flush {
         await this.#log.sync(this.synced, to);
       } catch (error) {
         this.#syncing = undefined;
-        this.#syncFailed(error as Error);
+        // Nothing was synced, so nothing was lost by it: the next round may succeed.
+        if (isOutOfFiles(error)) this.#logger.error({ err: error }, "the commit log is not synced; trying again");
+        else this.#syncFailed(error as Error);
         return;
       }
       this.synced = to;
@@ -247,6 +251,8 @@ export class Flush {
       this.#answer(pending);
     }
     this.#timedOutPosition = position;
+    // For those whose sync could not begin; one under way is joined.
+    if (this.#sync && this.ring.length > 0) void this.syncNow();
   }
 
   /** Answers SYNC_MASTER appends that no slave has confirmed for too long; they stay in the log and become visible. */

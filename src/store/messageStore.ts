@@ -414,7 +414,7 @@ export class MessageStore implements Store {
     if (this.#gate.atWatermark) this.#retention.look();
     if (!this.#gate.full) return;
     this.#gate.spaceChanged(this.#context.disk.space(this.#log.segments.dir));
-    if (!this.#gate.full) this.#context.log.info("the disk has space again, writing resumes");
+    if (!this.#gate.full) this.#context.log.info("writing the store resumes");
   }
 
   /** Makes everything derived durable up to now and notes so. */

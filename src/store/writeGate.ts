@@ -1,5 +1,6 @@
 /**
- * Whether the store takes writes, and the exact reason when it does not: full disk (until space returns), watermark
+ * Whether the store takes writes, and the exact reason when it does not: full disk (until space returns), too many open
+ * files (until the next try succeeds), watermark
  * (until files were deleted), failed device (for good), shut down.
  */
 import type { DiskSpace } from "./disk.ts";
@@ -34,7 +35,7 @@ export class WriteGate {
     return this.#dead !== undefined;
   }
 
-  /** Whether a full disk closed the gate; then {@link spaceChanged} opens it. */
+  /** Whether a full disk or too many open files closed the gate; then {@link spaceChanged} opens it. */
   get full(): boolean {
     return this.#full !== undefined;
   }
@@ -42,7 +43,9 @@ export class WriteGate {
   /** A write call threw; returns the remark for the refused messages. */
   writeFailed(error: Error): string {
     const code = (error as NodeJS.ErrnoException).code ?? "";
-    if (code === "ENOSPC" || code === "EDQUOT") {
+    if (isOutOfFiles(error)) {
+      this.#full = refuse(`too many open files (${code}); writing resumes by itself when there are fewer`);
+    } else if (code === "ENOSPC" || code === "EDQUOT") {
       this.#full = refuse(`the disk is full (${code}); writing resumes by itself when space returns`);
     } else {
       this.#dead ??= refuse(`writing the commit log failed (${error.message}); the store is read-only until a restart`);
@@ -94,6 +97,15 @@ export class WriteGate {
     this.#state = this.#dead ?? this.#shut ?? this.#slave ?? this.#full ?? this.#watermark ?? OPEN;
     return this.#state;
   }
+}
+
+/**
+ * The process or the machine has no file descriptor left, because of its connections for instance. Only opening a file can
+ * fail so: nothing was written, nothing was synced, and trying again is safe.
+ */
+export function isOutOfFiles(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "EMFILE" || code === "ENFILE";
 }
 
 /** The remark begins as Apache's does: clients and people search for it. */
