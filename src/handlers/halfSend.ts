@@ -42,7 +42,7 @@ class HalfReplier implements AckTarget {
     if (isStored(pending)) sender.parts.transactions.metrics.add(pending.realTopic, 1);
     const out = this.#out;
     if (out === undefined || !out.open) return;
-    if (pending.status === "ok" && !sender.parts.topics.hasUnsaved) {
+    if (pending.status === "ok" && pending.plainKey && !sender.parts.topics.hasUnsaved) {
       sender.pieces().write(out, pending.serialization, pending.opaque, pending);
     } else {
       sender.answer(out, pending, pending.realTopic);

@@ -1,5 +1,6 @@
 /** Messages looked up by key or by id (Apache: QueryMessageProcessor). */
 import { Buffer } from "node:buffer";
+import { CONNECTION_IN_FLIGHT_MAX } from "../base/limits.ts";
 import type { Call, Reply, Row } from "../protocol/dispatch.ts";
 import { QueryMessageRequestHeader, ViewMessageRequestHeader } from "../protocol/generated/headers.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
@@ -10,17 +11,23 @@ type Parts = Pick<BrokerParts, "config" | "store">;
 const UNIQUE_KEY_QUERY = "_UNIQUE_KEY_QUERY";
 /** Index type of tags; their keys carry it as a prefix (MessageConst.INDEX_TAG_TYPE). */
 const TAG_INDEX = "T";
+/** An answer may have 15 MiB: four of a connection at a time. */
+const QUERY_WEIGHT = CONNECTION_IN_FLIGHT_MAX / 4;
+/** A message of 4 MiB. */
+const VIEW_WEIGHT = CONNECTION_IN_FLIGHT_MAX / 16;
 
 export function messageRows(parts: Parts): Row[] {
   return [
-    requestRow("QUERY_MESSAGE", QueryMessageRequestHeader, (call) => query(parts, call)),
-    requestRow("VIEW_MESSAGE_BY_ID", ViewMessageRequestHeader, async ({ header }) => {
-      const logOffset = need(header.offset, "offset");
-      const message = await parts.store.messageAt(logOffset, true);
-      if (message === undefined) return refuse("SYSTEM_ERROR", `can not find message by the offset, ${logOffset}`);
-      return ok(undefined, message.bytes);
-    }),
+    requestRow("QUERY_MESSAGE", QueryMessageRequestHeader, (call) => query(parts, call), "any", QUERY_WEIGHT),
+    requestRow("VIEW_MESSAGE_BY_ID", ViewMessageRequestHeader, (call) => view(parts, call), "any", VIEW_WEIGHT),
   ];
+}
+
+async function view({ store }: Parts, { header }: Call<ViewMessageRequestHeader>): Promise<Reply> {
+  const logOffset = need(header.offset, "offset");
+  const message = await store.messageAt(logOffset, true);
+  if (message === undefined) return refuse("SYSTEM_ERROR", `can not find message by the offset, ${logOffset}`);
+  return ok(undefined, message.bytes);
 }
 
 /** The body is the records as they lie in the log, one after the other; the client compares the keys itself. */

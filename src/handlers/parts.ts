@@ -70,8 +70,9 @@ export function requestRow<H>(
   header: HeaderSchema<H> | undefined,
   handle: Handler<H>,
   lane: Lane = "any",
+  weight = 1,
 ): Row {
-  return row(RequestCode[name], name, header, handle, lane);
+  return row(RequestCode[name], name, header, handle, lane, weight);
 }
 
 export function ok(header?: Reply["header"], body?: Buffer | string): Reply {

@@ -74,7 +74,7 @@ class SendReplier implements AckTarget {
   appended(pending: PendingAppend): void {
     if (!this.#out.open) return;
     const sender = this.#sender;
-    if (pending.status === "ok" && !sender.parts.topics.hasUnsaved) {
+    if (pending.status === "ok" && pending.plainKey && !sender.parts.topics.hasUnsaved) {
       sender.pieces().write(this.#out, pending.serialization, pending.opaque, pending);
     } else {
       sender.answer(this.#out, pending, pending.queue?.topic);
@@ -295,7 +295,7 @@ export class Sender {
       queueId: pending.queueId,
       queueOffset: first,
       transactionId:
-        pending.uniqueKeyBytes > 0 ? pending.uniqueKey.toString("latin1", 0, pending.uniqueKeyBytes) : batchKey,
+        pending.uniqueKeyBytes > 0 ? pending.uniqueKey.toString("utf8", 0, pending.uniqueKeyBytes) : batchKey,
     });
   }
 

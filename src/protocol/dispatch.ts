@@ -102,6 +102,8 @@ interface RowBase {
   code: number;
   name: string;
   lane?: Lane;
+  /** How many ordinary requests one counts for while it waits for its answer; more than 1 where answers are very large. */
+  weight?: number;
 }
 
 /** A dispatch row. Exactly one of `handle` and `hot` does the work. */
@@ -117,8 +119,9 @@ export function row<H>(
   header: HeaderSchema<H> | undefined,
   handle: Handler<H>,
   lane: Lane = "any",
+  weight = 1,
 ): Row {
-  return { code, name, header, handle, lane };
+  return { code, name, header, handle, lane, weight };
 }
 
 /** A code that is known and refused, with the reason that the client gets as remark. */

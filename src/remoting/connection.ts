@@ -204,14 +204,15 @@ export class Connection implements Caller, ReplyOut, HotCall {
     };
     const outcome = row.handle(call);
     if (outcome instanceof Promise) {
-      this.#inFlight++;
+      const weight = row.weight ?? 1;
+      this.#inFlight += weight;
       outcome
         .then((reply) => {
           if (reply !== undefined && !oneway) this.reply(opaque, serialization, reply);
         })
         .catch((error: unknown) => this.#failed(row, error, opaque, serialization, oneway))
         .finally(() => {
-          this.#inFlight--;
+          this.#inFlight -= weight;
           this.#checkPressure();
         });
     } else if (outcome !== undefined && !oneway) {

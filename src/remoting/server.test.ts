@@ -3,7 +3,7 @@ import { connect, createServer, Server } from "node:net";
 import { pino } from "pino";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { type Clock, systemClock } from "../base/clock.ts";
-import { CONNECTION_IDLE_MS, CONNECTION_OUT_HIGH_BYTES } from "../base/limits.ts";
+import { CONNECTION_IDLE_MS, CONNECTION_IN_FLIGHT_MAX, CONNECTION_OUT_HIGH_BYTES } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import { Turn } from "../base/turn.ts";
 import type { Call, Caller, HotCall, Reply, Row, Unsupported } from "../protocol/dispatch.ts";
@@ -25,6 +25,7 @@ const GREET = 6;
 const TYPED = 7;
 const PULL = 8;
 const COUNT = 9;
+const HEAVY = 10;
 
 interface Typed {
   n: number;
@@ -93,6 +94,16 @@ async function start(options: { clock?: Clock; fast?: boolean; unsupported?: Uns
           fixture.rejectLater.set(call.body.toString(), reject);
         }),
     ),
+    {
+      code: HEAVY,
+      name: "HEAVY",
+      weight: CONNECTION_IN_FLIGHT_MAX / 2,
+      header: undefined,
+      handle: () => {
+        fixture.counted++;
+        return new Promise((resolve) => fixture.release.set(String(fixture.counted), resolve));
+      },
+    },
     {
       code: HOT_FAIL,
       name: "HOT_FAIL",
@@ -300,6 +311,21 @@ describe("a request", () => {
     await until(() => one.received.length >= count, "all answered");
     expect(one.received.every((frame, i) => frame.opaque === i && frame.serialization === (i & 1))).toBe(true);
     expect(one.received).toHaveLength(count);
+  });
+});
+
+describe("requests with very large answers", () => {
+  it("are worked on a few at a time, all in the end", async () => {
+    const fixture = await start();
+    const one = await client(fixture.port);
+    const answers = Array.from({ length: 20 }, () => one.ask(HEAVY));
+    for (let done = 0; done < 20; done++) {
+      await until(() => fixture.release.has(String(done + 1)), "it came");
+      await soon(5);
+      expect(fixture.counted - done).toBeLessThanOrEqual(2);
+      fixture.release.get(String(done + 1))?.({ code: 0 });
+    }
+    expect((await Promise.all(answers)).every(({ code }) => code === 0)).toBe(true);
   });
 });
 

@@ -207,6 +207,18 @@ describe("an embedded cluster", () => {
     expect(onDisk()).toContain('"Delayed"');
   });
 
+  it("answers a unique key of any characters in readable JSON", async () => {
+    const cluster = closing(await startCluster());
+    const one = await client(cluster.brokerAddr);
+    for (const key of ['a"b', "back\\slash", "line\nbreak", "schlüssel"]) {
+      const fields = { a: "p", b: "Keys", c: "TBW102", d: 1, e: 0, f: 0, g: 1, h: 0, i: `UNIQ_KEY\u0001${key}\u0002` };
+      for (const topic of ["First", "Later", "Later"]) {
+        const reply = await one.ask(RequestCode.SEND_MESSAGE_V2, { fields: { ...fields, b: topic }, body: "x" });
+        expect(reply).toMatchObject({ code: 0, fields: { transactionId: key } });
+      }
+    }
+  });
+
   it("that could not open its store lets go of it", async () => {
     const store = directory();
     await closing(await startCluster({ store, config: { mappedFileSizeCommitLog: "65536" } })).close();

@@ -309,6 +309,9 @@ export class ConsumeQueue {
     const unit = Buffer.alloc(UNIT_BYTES);
     let low = Math.max(this.min, this.#segments.firstOffset / UNIT_BYTES);
     let high = this.max;
+    // Of many queues most need no search: nothing of them is gone, or everything.
+    if (low < high && this.lastLogOffset < logStart) low = high;
+    else if (low < high && this.#logOffsetAt(unit, low) >= logStart) high = low;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
       if (this.#logOffsetAt(unit, middle) < logStart) low = middle + 1;

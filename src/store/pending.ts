@@ -14,6 +14,8 @@ export interface AckTarget {
 
 /** Longest unique key that is kept for a reply; a client's is 32 characters. Longer ones go without. */
 const UNIQUE_KEY_BYTES = 255;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
 
 /** A place in a light queue. */
 export interface LmqPlace {
@@ -29,6 +31,8 @@ export class PendingAppend {
   serialization = 0;
   readonly uniqueKey = Buffer.allocUnsafeSlow(UNIQUE_KEY_BYTES);
   uniqueKeyBytes = 0;
+  /** The unique key can stand in JSON as it is. */
+  plainKey = true;
   /** A half message's real topic, and its queue offset once it is being committed. */
   realTopic = "";
   halfOffset = 0;
@@ -52,8 +56,14 @@ export class PendingAppend {
 
   setUniqueKey(from: Buffer, start: number, end: number): void {
     const length = start < 0 || end - start > UNIQUE_KEY_BYTES ? 0 : end - start;
-    for (let i = 0; i < length; i++) this.uniqueKey[i] = from[start + i];
+    let plain = true;
+    for (let i = 0; i < length; i++) {
+      const byte = from[start + i];
+      this.uniqueKey[i] = byte;
+      if (byte < 0x20 || byte === QUOTE || byte === BACKSLASH) plain = false;
+    }
     this.uniqueKeyBytes = length;
+    this.plainKey = plain;
   }
 }
 
@@ -81,6 +91,7 @@ export class PendingRing {
     pending.batchOffsets = undefined;
     pending.lmq = undefined;
     pending.uniqueKeyBytes = 0;
+    pending.plainKey = true;
     pending.noWait = false;
     pending.status = "ok";
     pending.reason = "";
