@@ -140,11 +140,20 @@ export class Producing {
     const topic = topicOf(request.topic);
     if (config.enableTopicMessageTypeCheck) checkType(await backend.topicType(topic), "DELAY");
     const { recallHandle } = request;
-    const { brokerName } = decodeRecallHandle(recallHandle);
+    const brokerName = brokerOf(recallHandle);
     const header = { topic, recallHandle, brokerName };
     const reply = await backend.request(brokerName, "RECALL_MESSAGE", header, this.#parts.callerOf(context));
     if (reply.code !== ResponseCode.SUCCESS) return { status: statusOfReply(reply) };
     return { status: OK, messageId: String(reply.header?.msgId ?? "") };
+  }
+}
+
+/** @throws Refusal with Apache's words for what is no handle */
+function brokerOf(recallHandle: string): string {
+  try {
+    return decodeRecallHandle(recallHandle).brokerName;
+  } catch (error) {
+    throw new Refusal("INTERNAL_SERVER_ERROR", (error as Error).message);
   }
 }
 

@@ -102,6 +102,21 @@ export class GrpcService {
     this.service.start();
   }
 
+  /** Names of all methods but Telemetry. */
+  get methods(): string[] {
+    return [...this.#methods].flatMap(([name, { kind }]) => (kind === "bidi" ? [] : [name]));
+  }
+
+  /** Any method but Telemetry with any bytes: a unary call's frame goes to the call, too. @throws what the method throws */
+  async raw(call: FakeCall, name: string, bytes: Buffer): Promise<void> {
+    const method = this.#methods.get(name);
+    if (method?.kind === "unary") {
+      call.write(await method.handle(call, bytes));
+      call.end();
+    } else if (method?.kind === "serverStream") await method.handle(call, bytes, call);
+    else throw new Error(`${name} is no such method`);
+  }
+
   /** Opens a Telemetry stream. */
   telemetry(call: FakeCall): { send(command: Init<TelemetryCommand>): void; incoming: Incoming } {
     const method = this.#methods.get("Telemetry");
