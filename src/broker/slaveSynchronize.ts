@@ -15,7 +15,7 @@ import type { Answer } from "../protocol/dispatch.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import type { MetadataFile } from "../store/metadataFile.ts";
-import { TIMER_CHECKPOINT_ZERO, type TimerCheckpoint } from "../store/timer/timerCheckpoint.ts";
+import type { TimerCheckpoint } from "../store/timer/timerCheckpoint.ts";
 import type { Groups } from "./groups.ts";
 import type { Offsets } from "./offsets.ts";
 import type { RequestTo } from "./registration.ts";
@@ -51,6 +51,8 @@ export class SlaveSynchronize {
   #master: string | undefined;
   #running: Promise<void> | undefined;
   #ends: (() => void)[] = [];
+  /** What the master's timers said last. */
+  #timerCheckpoint: Buffer | undefined;
   /** What was last wrong with each part; the same every minute would fill the log. */
   readonly #warned = new Map<string, string>();
 
@@ -120,6 +122,7 @@ export class SlaveSynchronize {
       await requestModes.follow(await this.#body("GET_ALL_MESSAGE_REQUEST_MODE"));
     });
     if (!options.timerWheelEnable) return;
+    await this.#part("timer checkpoint", () => this.#syncTimerCheckpoint());
     await this.#part("timer metrics", async () => {
       await timerMetricsFile.write((await this.#body("GET_TIMER_METRICS")).toString());
     });
@@ -210,19 +213,27 @@ export class SlaveSynchronize {
     throw new Error(`${name}: the master's table does not come to rest`);
   }
 
-  /** So that this broker's timers, were it to become a master, go on where the master's are. */
+  /**
+   * So that this broker's timers, were it to become a master, go on where the master's are: they find no timer log below
+   * the flushed position, build the wheel again from the queue, and take what was due before for delivered.
+   */
   async #syncTimerCheckpoint(): Promise<void> {
     const body = await this.#body("GET_TIMER_CHECK_POINT");
     if (body.length < TIMER_CHECKPOINT_BYTES) throw new Error(`a timer checkpoint of ${body.length} bytes came`);
+    if (this.#timerCheckpoint?.equals(body)) return;
+    const entered = readInt64OrMinus1(body, 24);
     await this.#parts.timerCheckpoint.write({
-      ...TIMER_CHECKPOINT_ZERO,
       lastReadTimeMs: readInt64OrMinus1(body, 0),
-      masterTimerQueueOffset: readInt64OrMinus1(body, 24),
+      lastTimerLogFlushPos: entered > 0 ? Math.max(1, readInt64OrMinus1(body, 8)) : 0,
+      lastTimerQueueOffset: entered,
+      masterTimerQueueOffset: entered,
       dataVersion: {
         stateVersion: readInt64OrMinus1(body, 32),
         timestamp: readInt64OrMinus1(body, 40),
         counter: readInt64OrMinus1(body, 48),
       },
+      ours: undefined,
     });
+    this.#timerCheckpoint = body;
   }
 }

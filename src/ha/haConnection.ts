@@ -29,11 +29,21 @@ export interface HaMasterOptions extends MeterOptions {
   readonly haMaxGapNotInSync: number;
 }
 
+export interface HaHooks {
+  /** Where the log of a slave at this address begins, who came empty now (`begin`) or before. */
+  begins(peer: string, begin: number | undefined): number;
+  /** A slave has more than before. */
+  acked(): void;
+  gone(connection: HaConnection): void;
+}
+
 export class HaConnection implements LinkEvents {
   readonly peer: string;
   readonly meter: Meter;
   /** The slave has everything below; -1 before its first report. */
   ackOffset = -1;
+  /** The slave was given nothing before this offset; 0 for one that came with a log of its own. */
+  begin = 0;
   /** Offset of the next piece; -1 before the slave's first report. */
   from = -1;
   readonly #link: Link;
@@ -41,6 +51,7 @@ export class HaConnection implements LinkEvents {
   readonly #options: HaMasterOptions;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #begins: HaHooks["begins"];
   readonly #acked: () => void;
   readonly #gone: (connection: HaConnection) => void;
   /** Part of a report. */
@@ -52,20 +63,14 @@ export class HaConnection implements LinkEvents {
   #readMs: number;
   #wroteMs: number;
 
-  constructor(
-    link: Link,
-    feed: LogFeed,
-    options: HaMasterOptions,
-    clock: Clock,
-    log: Logger,
-    hooks: { acked: () => void; gone: (connection: HaConnection) => void },
-  ) {
+  constructor(link: Link, feed: LogFeed, options: HaMasterOptions, clock: Clock, log: Logger, hooks: HaHooks) {
     this.#link = link;
     this.peer = link.peer;
     this.#feed = feed;
     this.#options = options;
     this.#clock = clock;
     this.#log = log;
+    this.#begins = hooks.begins;
     this.#acked = hooks.acked;
     this.#gone = hooks.gone;
     this.meter = new Meter(options);
@@ -116,6 +121,7 @@ export class HaConnection implements LinkEvents {
     if (first) {
       // A slave without messages gets the newest file only, as in Apache.
       this.from = offset === 0 ? this.#feed.lastFile : offset;
+      this.begin = this.#begins(this.peer, offset === 0 ? this.from : undefined);
       this.#log.info({ slave: this.peer, reported: offset, from: this.from }, "slave connected");
     }
     const news = offset > this.ackOffset;

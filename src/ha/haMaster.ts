@@ -18,6 +18,8 @@ export interface HaStore {
   feed(): LogFeed;
   /** Whether acknowledgements wait for slaves. */
   readonly waitsForSlaves: boolean;
+  /** Below this offset nobody waits for slaves any more. */
+  readonly replicatedTo: number;
   /** Enough slaves have everything below. */
   replicated(logOffset: number): void;
 }
@@ -39,6 +41,8 @@ export class HaMaster {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #connections = new Set<HaConnection>();
+  /** Where the logs of slaves that came empty begin, by host, while messages before still wait. */
+  readonly #begins = new Map<string, number>();
   #feed!: LogFeed;
   #listener: Listener | undefined;
   #ticks: Timer | undefined;
@@ -72,12 +76,15 @@ export class HaMaster {
     this.#feed = this.#store.feed();
     this.#ticks = this.#clock.every(TICK_MS, () => {
       for (const connection of this.#connections) connection.tick();
+      // What slaves could not have was given up meanwhile: then what they have counts.
+      this.#acked();
     });
   }
 
   /** A slave has connected. */
   accept(link: Link): HaConnection {
     const connection = new HaConnection(link, this.#feed, this.#options, this.#clock, this.#log, {
+      begins: (peer, begin) => this.#beginOf(peer, begin),
       acked: () => this.#acked(),
       gone: (gone) => this.#connections.delete(gone),
     });
@@ -96,16 +103,29 @@ export class HaMaster {
     for (const connection of this.#connections) connection.push();
   }
 
+  /** A link that is cut must not make an empty slave one that has everything. */
+  #beginOf(peer: string, begin: number | undefined): number {
+    const host = peer.slice(0, peer.lastIndexOf(":"));
+    for (const [other, at] of this.#begins) if (at <= this.#store.replicatedTo) this.#begins.delete(other);
+    if (begin !== undefined && this.#begins.size < SLAVES_MAX) this.#begins.set(host, begin);
+    return begin ?? this.#begins.get(host) ?? 0;
+  }
+
   #acked(): void {
     if (!this.#store.waitsForSlaves) return;
     this.#store.replicated(this.#replicatedTo(this.#options.inSyncReplicas - 1));
   }
 
-  /** What at least so many slaves have. */
+  /**
+   * What at least so many slaves have. One that began behind a message which still waits does not have that message, however
+   * far it is: it was only given the newest file (Apache counts it, and acknowledges messages that no slave ever got).
+   */
   #replicatedTo(slaves: number): number {
     if (slaves > this.#connections.size) return -1;
-    const acks = [...this.#connections].map((connection) => connection.ackOffset).sort((a, b) => b - a);
-    return acks[slaves - 1];
+    const waitingFrom = this.#store.replicatedTo;
+    const acks: number[] = [];
+    for (const { begin, ackOffset } of this.#connections) acks.push(begin > waitingFrom ? -1 : ackOffset);
+    return acks.sort((a, b) => b - a)[slaves - 1];
   }
 
   /** The slaves that have said where they are. */

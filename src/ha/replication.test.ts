@@ -4,10 +4,11 @@ import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { readInt64, writeInt32, writeInt64 } from "../base/int64.ts";
 import { type Logger, silentLogger } from "../base/log.ts";
+import { type Random, seededRandom } from "../base/random.ts";
 import { Turn } from "../base/turn.ts";
 import type { StoreOptions } from "../store/options.ts";
 import { SimDisk } from "../testing/simDisk.ts";
-import { COMMIT_LOG, Journal, SimStore, SMALL } from "../testing/simStore.ts";
+import { COMMIT_LOG, Journal, type Sent, SimStore, SMALL } from "../testing/simStore.ts";
 import { HaClient } from "./haClient.ts";
 import { HaMaster } from "./haMaster.ts";
 import type { Link, LinkEvents } from "./link.ts";
@@ -151,6 +152,25 @@ class Pair {
       await this.slave.settle();
       idle = moved ? 0 : idle + 1;
     }
+  }
+
+  /** Lets a little of what is under way pass, in pieces of any size. */
+  async trickle(random: Random): Promise<void> {
+    await this.master.settle();
+    this.service.push();
+    const wire = this.wire as Wire;
+    for (const [queue, to] of [
+      [wire.toMaster, () => wire.master],
+      [wire.toSlave, () => wire.slave],
+    ] as const) {
+      const stream = Buffer.concat(queue.splice(0));
+      // Reports arrive whole or in pieces; the rest stays on its way.
+      const passes = random.int(3) === 0 ? stream.length : random.int(stream.length + 1);
+      if (passes < stream.length) queue.unshift(stream.subarray(passes));
+      if (passes > 0) to().received(stream.subarray(0, passes));
+    }
+    await this.slave.settle();
+    await this.master.settle();
   }
 
   #deliver(bytes: number): boolean {
@@ -489,6 +509,29 @@ describe("SYNC_MASTER", () => {
     pair.expectSame();
   });
 
+  it("does not count a slave that came too late for a message, although it is further", async () => {
+    const pair = new Pair({ ...SYNC, slaveTimeout: 60_000 });
+    await pair.startMaster();
+    const before = pair.send("A", 100);
+    for (let i = 0; i < 10; i++) pair.send("B", 700);
+    await pair.master.settle();
+    await pair.startSlave();
+    await pair.flow();
+    expect(pair.service.slaves()[0].diff).toBe(0);
+    expect(before.status).toBe(undefined);
+    pair.wire?.cut();
+    await pair.reconnect();
+    await pair.flow();
+    expect(before.status).toBe(undefined);
+    await pair.master.advance(60_100);
+    expect(before.status).toBe("flushSlaveTimeout");
+    await pair.reconnect();
+    await pair.flow();
+    const after = pair.send("A", 100);
+    await pair.flow();
+    expect(after.status).toBe("ok");
+  });
+
   it("does not let a message wait whose sender does not", async () => {
     const pair = new Pair(SYNC);
     await pair.startMaster();
@@ -503,5 +546,51 @@ describe("SYNC_MASTER", () => {
     const sent = pair.send("A", 100);
     await pair.master.settle();
     expect(sent.status).toBe("ok");
+  });
+
+  it("loses no acknowledged message with its machine: the slave that becomes the master has each, at its offset", async () => {
+    let acknowledged = 0;
+    let inFlight = 0;
+    for (let seed = 1; seed <= 40; seed++) {
+      const random = seededRandom(seed);
+      const pair = new Pair({ ...SYNC, flushDiskType: seed % 2 === 0 ? "SYNC_FLUSH" : "ASYNC_FLUSH" });
+      await pair.start();
+      await pair.flow();
+      const sent: Sent[] = [];
+      const steps = 20 + random.int(60);
+      for (let step = 0; step < steps; step++) {
+        if (random.int(2) === 0) sent.push(pair.send(random.int(2) === 0 ? "A" : "B", random.int(800)));
+        if (random.int(3) === 0) await pair.trickle(random);
+        if (random.int(25) === 0) {
+          pair.wire?.cut();
+          await pair.reconnect();
+        }
+      }
+      // The master and its disk are gone; nothing that was on its way arrives.
+      const acked = sent.filter(({ status }) => status === "ok");
+      acknowledged += acked.length;
+      inFlight += sent.length - acked.length;
+      pair.client.stop();
+      const disk = pair.slaveDisk.killed(seed);
+      const promoted = new SimStore(disk, new Journal(), OPTIONS, pair.slave.clock.now());
+      await promoted.drive(promoted.store.start());
+      for (const one of acked) {
+        const found = await promoted.store.messageAt(one.logOffset);
+        expect(found?.body.equals(one.body), `message ${one.id} of seed ${seed}`).toBe(true);
+        expect(found?.queueOffset).toBe(one.queueOffset);
+      }
+      for (const topic of ["A", "B"]) {
+        const shown = acked.filter((one) => one.topic === topic);
+        const end = promoted.store.maxOffset(topic, 0);
+        expect(end).toBeGreaterThanOrEqual(shown.length === 0 ? 0 : (shown.at(-1) as Sent).queueOffset + 1);
+        // No consumer of the old master has seen more than the new one has.
+        expect(pair.master.store.maxOffset(topic, 0)).toBeLessThanOrEqual(end);
+        const next = promoted.send(topic, 0, 10);
+        await promoted.settle();
+        expect(next).toMatchObject({ status: "ok", queueOffset: end });
+      }
+    }
+    expect(acknowledged).toBeGreaterThan(200);
+    expect(inFlight).toBeGreaterThan(100);
   });
 });

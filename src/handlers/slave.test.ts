@@ -249,6 +249,62 @@ describe("SlaveSynchronize", () => {
   });
 });
 
+describe("a slave that is started as a master", () => {
+  const later = (seconds: number, body: string) =>
+    master
+      .client()
+      .send(
+        "SEND_MESSAGE_V2",
+        { ...SEND, i: `UNIQ_KEY\u0001${body}\u0002TIMER_DELAY_SEC\u0001${seconds}\u0002` },
+        { body },
+      );
+
+  async function pass(broker: WireBroker, seconds: number): Promise<void> {
+    for (let i = 0; i < seconds; i++) {
+      await broker.clock.advance(1_000);
+      await broker.clock.settle();
+    }
+  }
+
+  it("goes on with delay levels and timers, and delivers none of them twice", async () => {
+    await slave.close();
+    await master.close();
+    const options = { timerWheelEnable: "true" };
+    await start(options);
+    await master.close();
+    master = await wireBroker(options);
+    master.topics.update([newTopicConfig("T", { readQueueNums: 4, writeQueueNums: 4, perm: 6 })]);
+    later(5, "soon");
+    later(60, "late");
+    const level = { ...SEND, i: "UNIQ_KEY\u0001level\u0002DELAY\u00015\u0002" };
+    master.client().send("SEND_MESSAGE_V2", level, { body: "level" });
+    master
+      .client()
+      .send("SEND_MESSAGE_V2", { ...SEND, i: "UNIQ_KEY\u0001first\u0002DELAY\u00011\u0002" }, { body: "first" });
+    await pass(master, 20);
+    expect(master.store.maxOffset("T", 0)).toBe(2);
+    await synchronize().syncAll();
+    await replicate();
+    const { disk } = slave;
+    await slave.close();
+    slave = await wireBroker({ ...options, brokerRole: "ASYNC_MASTER" }, disk, master.clock.now());
+    await pass(slave, 20);
+    expect(slave.store.maxOffset("T", 0)).toBe(2);
+    await pass(slave, 60);
+    expect(slave.store.maxOffset("T", 0)).toBe(4);
+    await pass(slave, 60);
+    expect(slave.store.maxOffset("T", 0)).toBe(4);
+    const pulled = await pull();
+    expect(
+      recordsOf(pulled.body)
+        .map(({ text }) => text)
+        .sort(),
+    ).toEqual(["first", "late", "level", "soon"]);
+    // It takes messages again.
+    expect(await slave.client().ask("SEND_MESSAGE_V2", SEND, { body: "x" })).toMatchObject({ code: 0 });
+  });
+});
+
 describe("MasterComparison", () => {
   const compare = () => new MasterComparison(slave.store.replica(), ask, () => "master:1").difference();
 

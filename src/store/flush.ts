@@ -196,6 +196,11 @@ export class Flush {
     this.#hooks.onFatal(error);
   }
 
+  /** Everything below is on enough slaves, or has waited for them long enough. */
+  get replicatedTo(): number {
+    return this.#replicated;
+  }
+
   /** Slaves have everything below `logOffset`. */
   replicated(logOffset: number): void {
     if (logOffset <= this.#replicated) return;

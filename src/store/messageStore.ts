@@ -392,6 +392,11 @@ export class MessageStore implements Store {
     this.#flush.replicated(logOffset);
   }
 
+  /** Below this offset nobody waits for slaves any more. */
+  get replicatedTo(): number {
+    return this.#flush.replicatedTo;
+  }
+
   /** The log as a stream for slaves. */
   feed(): LogFeed {
     return new LogFeed(this.#log);
