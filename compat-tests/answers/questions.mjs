@@ -1,8 +1,11 @@
 // What is asked of both servers, in this order, over one raw connection that is also a producer and a consumer: each answer's code, remark,
 // fields and body are compared. `differs` names the parts that may differ, with the reason; every other difference is a failure.
+// `waitMs`: asked so much later; `pick`: what of the reply is compared instead of its body and fields.
 
+import { broadcastQuestions } from "./broadcastQuestions.mjs";
 import { PRIORITY_QUESTIONS } from "./priorityQuestions.mjs";
 import { QUERY_QUESTIONS } from "./queryQuestions.mjs";
+import { TIMER_QUESTIONS } from "./timerQuestions.mjs";
 
 const T = "T";
 const G = "g";
@@ -212,6 +215,8 @@ export const QUESTIONS = [
   { name: "offset by a time to come", code: 29, ext: { topic: T, queueId: 0, timestamp: 4_000_000_000_000 } },
   ...QUERY_QUESTIONS,
   ...PRIORITY_QUESTIONS,
+  ...broadcastQuestions(CLIENT_ID),
+  ...TIMER_QUESTIONS,
   {
     name: "reply that names nobody",
     code: 325,

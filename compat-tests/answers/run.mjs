@@ -7,6 +7,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { RawClient } from "../chaos/lib/client.mjs";
 import { ApacheServer } from "../lib/apache.mjs";
 import { apacheLib, Missing } from "../lib/build.mjs";
@@ -43,7 +44,11 @@ async function answersOf(kind, port, lib) {
     [brokerPort.toString(16).toUpperCase().padStart(8, "0"), "<port>"],
   ];
   const answers = [];
-  for (const { code, ext, body } of QUESTIONS) answers.push(shown(await client.ask(code, ext, body), own));
+  for (const { code, ext, body, waitMs, pick } of QUESTIONS) {
+    if (waitMs !== undefined) await sleep(waitMs);
+    const reply = await client.ask(code, ext, body);
+    answers.push(shown(pick === undefined ? reply : { ...reply, ext: {}, body: Buffer.from(pick(reply)) }, own));
+  }
   client.destroy();
   await server.stopGracefully();
   return answers;

@@ -32,6 +32,7 @@ const WAIT_MS = [1_000, 55_000];
 const PRECISION_MS = 1_000;
 /** Behind the end of its slot a message is on time; the machine may be busy with the other directions. */
 const ON_TIME_MS = 1_000;
+const APACHE_CATCHES_UP_MS = 5_000;
 const SETTINGS = {
   mappedFileSizeCommitLog: 1024 * 1024,
   mappedFileSizeConsumeQueue: 20 * 500,
@@ -148,9 +149,10 @@ async function direction(from, to, end) {
   return problems.length === 0;
 }
 
-/** Deliveries of recalled messages that were due while nobody ran. */
+/** Deliveries of recalled messages that were due while nobody ran, or Apache was still catching up. */
 function unmarked({ timers }, records, up) {
-  return records.filter(({ id }) => timers.get(id)?.recall === "acked" && timers.get(id).due < up).length;
+  const behind = up + APACHE_CATCHES_UP_MS;
+  return records.filter(({ id }) => timers.get(id)?.recall === "acked" && timers.get(id).due < behind).length;
 }
 
 async function stored(port) {

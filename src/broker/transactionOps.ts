@@ -115,14 +115,17 @@ export class TransactionOps {
     this.#flushRequested = true;
     this.#clock.endOfTurn(() => {
       this.#flushRequested = false;
-      this.#flushing = this.#flush();
+      void this.flush();
     });
   }
 
-  /** Writes what waits; resolves when it is stored or could not be. */
-  async flush(): Promise<void> {
-    await this.#flushing;
-    await this.#flush();
+  /**
+   * Writes what waits; resolves when it is stored or could not be. One after the other: an op message says that all decisions
+   * up to a place in the log are told, so those of an earlier one that was refused must be in it.
+   */
+  flush(): Promise<void> {
+    this.#flushing = this.#flushing.then(() => this.#flush());
+    return this.#flushing;
   }
 
   async #flush(): Promise<void> {
