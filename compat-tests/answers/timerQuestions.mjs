@@ -3,8 +3,8 @@
 const TOPIC = "Timed";
 /** Until all have entered the wheel, and its figures were looked at. */
 const ENTERED_MS = 3_000;
-/** The newest figures may not be written yet; these are what operators look at. */
-const FIGURES = ["timerCongestNum", "timerOffsetBehind", "timerReadBehind"];
+/** What operators look at. Seconds behind are 1 for a moment whenever a second is over. */
+const FIGURES = ["timerCongestNum", "timerOffsetBehind"];
 
 const send = (i, properties) => ({
   a: "producers",
@@ -26,7 +26,8 @@ const send = (i, properties) => ({
 
 const figures = ({ body }) => {
   const { table } = JSON.parse(body.toString("utf8"));
-  return FIGURES.map((name) => `${name}=${table[name]}`).join(" ");
+  const behind = Number(table.timerReadBehind) <= 1 ? "at most 1" : table.timerReadBehind;
+  return `${FIGURES.map((name) => `${name}=${table[name]}`).join(" ")} timerReadBehind ${behind}`;
 };
 const counts = ({ body }) => {
   const { timingCount } = JSON.parse(body.toString("utf8"));

@@ -54,15 +54,15 @@ export class ApacheServer {
     mkdirSync(join(home, "conf"), { recursive: true });
     mkdirSync(this.store, { recursive: true });
     const file = join(home, "conf", "broker.conf");
-    writeProperties(file, {
-      ...brokerProperties({
+    writeProperties(
+      file,
+      brokerProperties({
         brokerPort: this.brokerPort,
         namesrvAddr: this.namesrvAddr,
         store: this.store,
-        settings: this.settings,
+        settings: { bindAddress: "127.0.0.1", ...this.settings },
       }),
-      bindAddress: "127.0.0.1",
-    });
+    );
     this.#broker = this.#jvm("broker", "org.apache.rocketmq.broker.BrokerStartup", home, ["-c", file], 512);
     await this.#broker.line(READY_BROKER, START_LIMIT_MS);
   }
