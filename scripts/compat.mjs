@@ -17,6 +17,7 @@ const others = [
   ["mqadmin/run.mjs", ...args],
   ["dashboard/run.mjs"],
   ["answers/run.mjs"],
+  ["answers/ipv6.mjs"],
   ["crossread/run.mjs"],
   ["crossread/transactions.mjs"],
   ["crossread/timers.mjs"],
