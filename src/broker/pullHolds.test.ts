@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { PULL_HOLDS_MAX } from "../base/limits.ts";
 import { FakeClock } from "../testing/fakeClock.ts";
 import { type Held, PullHolds } from "./pullHolds.ts";
 
@@ -8,6 +9,7 @@ function held(overrides: Partial<Held> & { wakes?: boolean[] } = {}): Held & { w
     topic: "T",
     queueId: 0,
     deadline: 15_000,
+    weight: 1,
     alive: () => true,
     wake: (last) => {
       woken.push(last);
@@ -63,6 +65,15 @@ describe("PullHolds", () => {
     holds.sweep();
     expect(one.woken).toEqual([]);
     expect(holds.count).toBe(0);
+  });
+
+  it("counts a pull for as many as its memory is worth", () => {
+    const holds = new PullHolds(new FakeClock());
+    expect(holds.hold(held({ weight: PULL_HOLDS_MAX, queueId: 1, wake: () => true }))).toBe(true);
+    expect(holds.hold(held())).toBe(false);
+    holds.arrived("T", 1);
+    expect(holds.count).toBe(0);
+    expect(holds.hold(held())).toBe(true);
   });
 
   it("answers everybody when the broker stops", () => {

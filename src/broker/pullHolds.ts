@@ -12,6 +12,8 @@ export interface Held {
   readonly queueId: number;
   /** Monotonic ms at which waiting ends. */
   readonly deadline: number;
+  /** How many ordinary pulls it counts for: more than 1 when it keeps an expression that nobody shares. */
+  readonly weight: number;
   /** Whether anybody is still there to be answered. */
   alive(): boolean;
   /**
@@ -24,6 +26,7 @@ export interface Held {
 export class PullHolds {
   readonly #clock: Clock;
   readonly #queues = new Map<string, Map<number, Held[]>>();
+  /** Sum of the weights. */
   #count = 0;
   #timer: Timer | undefined;
 
@@ -45,6 +48,7 @@ export class PullHolds {
     this.#count = 0;
   }
 
+  /** What waits, in ordinary pulls. */
   get count(): number {
     return this.#count;
   }
@@ -60,7 +64,7 @@ export class PullHolds {
     const list = queues.get(held.queueId);
     if (list === undefined) queues.set(held.queueId, [held]);
     else list.push(held);
-    this.#count++;
+    this.#count += held.weight;
     return true;
   }
 
@@ -71,7 +75,7 @@ export class PullHolds {
     if (queues === undefined || list === undefined || list.length === 0) return;
     // Woken pulls may hold again: they go into a new list.
     queues.delete(queueId);
-    this.#count -= list.length;
+    for (const held of list) this.#count -= held.weight;
     for (const held of list) if (held.alive() && !held.wake(false)) this.hold(held);
   }
 
@@ -82,7 +86,7 @@ export class PullHolds {
     for (const [topic, queues] of [...this.#queues]) {
       for (const [queueId, list] of [...queues]) {
         queues.delete(queueId);
-        this.#count -= list.length;
+        for (const held of list) this.#count -= held.weight;
         for (const held of list) {
           if (!held.alive()) continue;
           const last = held.deadline <= now;

@@ -56,8 +56,14 @@ export class GrpcListener {
   listen(host: string, port: number): Promise<number> {
     const server = this.#server;
     return new Promise((resolve, reject) => {
-      server.once("error", (error) => reject(new ListenError(`cannot listen on ${host}:${port}: ${error.message}`)));
+      const refused = (error: Error) => reject(new ListenError(`cannot listen on ${host}:${port}: ${error.message}`));
+      server.once("error", refused);
       server.listen({ host, port, backlog: 1024 }, () => {
+        server.off("error", refused);
+        // Too many open files, for instance: whoever is connected must not suffer from it.
+        server.on("error", (error) =>
+          this.#options.log.error({ err: error }, "a gRPC connection could not be accepted"),
+        );
         const address = server.address();
         resolve(typeof address === "object" && address !== null ? address.port : port);
       });

@@ -36,7 +36,8 @@ export function listen(host: string, port: number, onLink: (link: Link) => LinkE
     else attach(socket, onLink(linkOf(socket)));
   });
   return new Promise((resolve, reject) => {
-    server.once("error", (error) => reject(new Error(`cannot listen for slaves on ${host}:${port}: ${error.message}`)));
+    // Stays: errors of accepting come later, and must not end the process. The slave tries again.
+    server.on("error", (error) => reject(new Error(`cannot listen for slaves on ${host}:${port}: ${error.message}`)));
     server.listen({ host, port }, () => {
       const address = server.address();
       resolve({

@@ -3,6 +3,8 @@
  * log bytes from memory straight behind the reply's head; what is not in memory is loaded without blocking and tried
  * again. A pull that finds nothing waits in PullHolds.
  */
+
+import { FILTER_CACHED_CHARS_MAX } from "../base/limits.ts";
 import type { BroadcastOffsets } from "../broker/broadcastOffsets.ts";
 import { isReadable } from "../broker/model.ts";
 import { isSystemPuller, RETRY_PREFIX } from "../broker/names.ts";
@@ -479,6 +481,11 @@ class HeldPull implements Held {
     return this.#pull.request.queueId;
   }
 
+  get weight(): number {
+    const { subscription } = this.#pull.request;
+    return subscription === undefined ? 1 : expressionWeight(subscription);
+  }
+
   alive(): boolean {
     return this.#pull.out.open;
   }
@@ -486,6 +493,11 @@ class HeldPull implements Held {
   wake(last: boolean): boolean {
     return this.#puller.wake(this.#pull, last);
   }
+}
+
+/** Text and filter of a long expression are a pull's own. */
+function expressionWeight(expression: string): number {
+  return expression.length <= FILTER_CACHED_CHARS_MAX ? 1 : 1 + (expression.length >> 5);
 }
 
 /** A pull that outlives its frame needs a request of its own. */

@@ -149,6 +149,7 @@ export class PlainPuller {
         topic: ask.topic,
         queueId: ask.queueId,
         deadline,
+        weight: 1,
         alive: () => {
           // Whoever left is dropped without a word: the promise must not wait for ever.
           if (!ask.alive()) resolve(false);

@@ -1,4 +1,4 @@
-/** Listening sockets of one dispatch table (Apache: NettyRemotingServer). Plain TCP; a TLS hello is told so and closed. */
+/** Listening sockets of one dispatch table (Apache: NettyRemotingServer). Plain TCP; a TLS hello is logged as one and closed. */
 import { createServer, type Server, type Socket } from "node:net";
 import type { Clock, Timer } from "../base/clock.ts";
 import { CONNECTION_IDLE_MS } from "../base/limits.ts";

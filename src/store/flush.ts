@@ -82,12 +82,13 @@ export class Flush {
       if (this.#gate.fatal) this.#takeBack(this.#gate.state().reason);
       else this.#writeOut();
     }
+    const before = this.#writtenPosition;
     this.#writtenPosition = this.ring.tail;
     if (!this.#sync) {
       this.#grant(this.#log.written);
-      if (this.#replicaWait !== undefined && this.ring.length > 0) this.#answerThoseWhoDoNotWait();
+      if (this.#replicaWait !== undefined && this.ring.length > 0) this.#answerThoseWhoDoNotWait(before);
     } else if (this.ring.length > 0) {
-      this.#answerThoseWhoDoNotWait();
+      this.#answerThoseWhoDoNotWait(before);
       void this.syncNow();
     }
   }
@@ -231,12 +232,9 @@ export class Flush {
     if (target !== undefined) target.appended(pending);
   }
 
-  #answerThoseWhoDoNotWait(): void {
-    for (
-      let position = Math.max(this.ring.head, this.#timedOutPosition);
-      position < this.#writtenPosition;
-      position++
-    ) {
+  /** Of the appends from ring position `from` on: earlier ones were looked at in their own turn. */
+  #answerThoseWhoDoNotWait(from: number): void {
+    for (let position = Math.max(this.ring.head, from); position < this.#writtenPosition; position++) {
       const pending = this.ring.at(position);
       if (pending.noWait || pending.status === "notAvailable") this.#answer(pending);
     }
