@@ -20,6 +20,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.impl.MQClientAPIImpl;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
@@ -32,7 +33,7 @@ import org.apache.rocketmq.logging.org.slf4j.LoggerFactory;
  * command sees what a process of its own would see: its classes are loaded anew, System.exit ends only it, and the
  * system properties it sets are taken back. Besides it keeps the clients that the commands are to find online.
  *
- * Speaks JSON, one request per line, one line "answer {...}" for each: {"op": "commands" | "run" | "send" | "consume" | "stop", ...}.
+ * Speaks JSON, one request per line, one line "answer {...}" for each: {"op": "commands" | "run" | "send" | "consume" | "reset" | "stop", ...}.
  */
 public final class AdminDriver {
     private static final PrintStream ANSWERS = System.out;
@@ -101,6 +102,8 @@ public final class AdminDriver {
                 return send(request);
             case "consume":
                 return consume(request);
+            case "reset":
+                return reset(request);
             case "stop":
                 CONSUMERS.remove(request.getString("group")).shutdown();
                 return new JSONObject();
@@ -223,6 +226,17 @@ public final class AdminDriver {
         JSONObject answer = new JSONObject();
         answer.put("sent", sent);
         return answer;
+    }
+
+    /** Resets groups to a time: pairs of group and topic, asked for through the connection of a producer that is online. */
+    private static JSONObject reset(JSONObject request) throws Exception {
+        MQClientAPIImpl api = PRODUCERS.get(request.getString("producer")).getDefaultMQProducerImpl().getMqClientFactory().getMQClientAPIImpl();
+        for (Object each : request.getJSONArray("pairs")) {
+            JSONArray pair = (JSONArray) each;
+            api.invokeBrokerToResetOffset(request.getString("broker"), pair.getString(1), pair.getString(0),
+                request.getLongValue("timestamp"), true, 10_000);
+        }
+        return new JSONObject();
     }
 
     private static long consumedTo(DefaultMQPushConsumer consumer, String topic) {

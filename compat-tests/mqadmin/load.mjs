@@ -1,0 +1,150 @@
+// How long mqadmin's commands take on a cluster with many topics and groups, against Apache 5.5.0 and against Skylark by turns. No part of
+// any suite: it measures, it does not judge.
+//
+//   node compat-tests/mqadmin/load.mjs [--topics 500] [--queues 8] [--groups 200] [--rounds 5]
+//
+// Every queue gets a message, every group offsets on five topics. Prints the median of the rounds per command in ms, the client's own
+// start included, and the ratio of the two.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { ApacheServer } from "../lib/apache.mjs";
+import { apacheLib } from "../lib/build.mjs";
+import { Ports } from "../lib/ports.mjs";
+import { SkylarkServer } from "../lib/skylark.mjs";
+import { Driver } from "./driver.mjs";
+
+const { values } = parseArgs({
+  options: {
+    topics: { type: "string", default: "500" },
+    queues: { type: "string", default: "8" },
+    groups: { type: "string", default: "200" },
+    rounds: { type: "string", default: "5" },
+  },
+});
+const [topicCount, queueCount, groupCount, rounds] = [values.topics, values.queues, values.groups, values.rounds].map(
+  Number,
+);
+const PRODUCER = "LoadProducer";
+const TOPICS_PER_GROUP = 5;
+const COMMAND_LIMIT_MS = 300_000;
+/** Messages sent with one request to the driver. */
+const CHUNK = 1000;
+const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 25_000) + 400;
+
+const topics = Array.from({ length: topicCount }, (_, i) => `LoadTopic${i}`);
+const groups = Array.from({ length: groupCount }, (_, i) => `LoadGroup${i}`);
+const COMMANDS = [
+  "clusterList",
+  "clusterList -m",
+  "topicList",
+  "topicList -c",
+  "topicStatus -t LoadTopic7",
+  "consumerProgress",
+  "consumerProgress -g LoadGroup7",
+  "brokerConsumeStats -b {broker}",
+  "statsAll",
+  "statsAll -a",
+  "brokerStatus -b {broker}",
+];
+
+const lib = apacheLib();
+const tempDir = mkdtempSync(join(tmpdir(), "skylark-load-"));
+const ports = new Ports(BASE_PORT);
+const lanes = [];
+for (const [kind, make] of [
+  ["apache", (common) => new ApacheServer({ ...common, lib })],
+  ["skylark", (common) => new SkylarkServer({ ...common, layout: "split" })],
+]) {
+  lanes.push(await prepare(kind, make));
+}
+const table = new Map(COMMANDS.map((line) => [line, lanes.map(() => [])]));
+// The first round warms up the client.
+for (let round = 0; round <= rounds; round++) {
+  for (const line of COMMANDS) {
+    for (const [i, lane] of lanes.entries()) {
+      const ms = await run(lane, line);
+      if (round > 0) table.get(line)[i].push(ms);
+    }
+  }
+}
+console.log(`${topicCount} topics x ${queueCount} queues, ${groupCount} groups; median of ${rounds}, ms`);
+for (const [line, times] of table) {
+  const [apache, skylark] = times.map(median);
+  console.log(`| ${line} | ${apache} | ${skylark} | ${(skylark / apache).toFixed(2)} |`);
+}
+for (const { driver, server } of lanes) {
+  await driver.close();
+  await server.kill9();
+}
+rmSync(tempDir, { recursive: true, force: true });
+
+async function prepare(kind, make) {
+  const dir = join(tempDir, kind);
+  mkdirSync(dir, { recursive: true });
+  const server = make({ dir, ...(await ports.take()), settings: {} });
+  await server.start();
+  const driver = new Driver({ lib, home: join(dir, "admin-home"), log: join(dir, "mqadmin.log") });
+  const lane = { kind, server, driver };
+  const config = { readQueueNums: queueCount, writeQueueNums: queueCount, perm: 6, topicFilterType: "SINGLE_TAG" };
+  const file = (name, list) => {
+    writeFileSync(join(dir, name), JSON.stringify(list));
+    return join(dir, name);
+  };
+  // consumerProgress and statsAll find groups by their retry topics.
+  const retries = groups.map((group) => ({
+    ...config,
+    topicName: `%RETRY%${group}`,
+    readQueueNums: 1,
+    writeQueueNums: 1,
+  }));
+  const all = [...topics.map((topicName) => ({ ...config, topicName })), ...retries];
+  while (!(await output(lane, "clusterList")).includes("broker-a"));
+  await run(lane, `updateTopicList -b {broker} -f ${file("topics.json", all)}`);
+  await run(
+    lane,
+    `updateSubGroupList -b {broker} -f ${file(
+      "groups.json",
+      groups.map((groupName) => ({ groupName })),
+    )}`,
+  );
+  while (!(await output(lane, "topicRoute -t %RETRY%LoadGroup0")).includes("brokerDatas"));
+  const messages = topics.flatMap((topic) =>
+    Array.from({ length: queueCount }, (_, queueId) => ({ topic, queueId, tags: "t", keys: "k", body: "a message" })),
+  );
+  const namesrv = server.namesrvAddr;
+  for (let i = 0; i < messages.length; i += CHUNK) {
+    const chunk = messages.slice(i, i + CHUNK);
+    await driver.ask({ op: "send", group: PRODUCER, namesrv, broker: "broker-a", messages: chunk });
+  }
+  const pairs = groups.flatMap((group, i) =>
+    Array.from({ length: TOPICS_PER_GROUP }, (_, j) => [group, topics[(i * TOPICS_PER_GROUP + j) % topicCount]]),
+  );
+  await driver.ask(
+    { op: "reset", producer: PRODUCER, broker: server.brokerAddr, pairs, timestamp: -1 },
+    COMMAND_LIMIT_MS,
+  );
+  console.log(`${kind}: prepared`);
+  return lane;
+}
+
+async function output(lane, line) {
+  return (await ask(lane, line)).out;
+}
+
+async function run(lane, line) {
+  return (await ask(lane, line)).ms;
+}
+
+async function ask({ kind, server, driver }, line) {
+  const args = [...line.replace("{broker}", server.brokerAddr).split(" "), "-n", server.namesrvAddr];
+  const result = await driver.ask({ op: "run", args, timeoutMs: COMMAND_LIMIT_MS }, COMMAND_LIMIT_MS);
+  if (result.status !== 0) throw new Error(`${kind}: ${line}: status ${result.status}\n${result.err}`);
+  return result;
+}
+
+function median(times) {
+  return [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)];
+}
