@@ -59,10 +59,16 @@ async function update(parts: Parts, call: Call): Promise<Reply> {
   }
   const { changed, pending, warnings } = updated;
   log.info({ changed, pending, warnings, caller: call.caller.address }, "options changed");
-  await parts.configFile?.write(formatProperties(config.given));
+  let unwritten: string | undefined;
+  try {
+    await parts.configFile?.write(formatProperties(config.given));
+  } catch (error) {
+    unwritten = `the change acts until the next start, but could not be written: ${(error as Error).message}`;
+  }
   if (entries.has("brokerPermission")) {
     parts.topics.bumpVersion();
     await parts.registration.registerAll(true);
   }
+  if (unwritten !== undefined) return refuse("SYSTEM_ERROR", unwritten);
   return warnings.length === 0 ? ok() : { ...ok(), remark: warnings.join("; ") };
 }

@@ -14,6 +14,9 @@ import {
 import { javaDouble, writeJavaJson } from "../protocol/javaJson.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
+/** Queues looked at in one turn of the event loop: a broker's whole consume stats must not hold up its messages. */
+const QUEUES_PER_TURN = 512;
+
 type Parts = Pick<
   BrokerParts,
   "config" | "clock" | "topics" | "groups" | "offsets" | "clients" | "stats" | "store" | "address"
@@ -25,10 +28,11 @@ export function consumeStatsRows(parts: Parts): Row[] {
     requestRow("GET_CONSUME_STATS", GetConsumeStatsRequestHeader, async ({ header }) => {
       const group = need(header.consumerGroup, "consumerGroup");
       const stats: ConsumeStats = { consumeTps: 0, offsetTable: new Map() };
+      const pace = new Pace(parts);
       for (const topic of topicsToCollect(parts, group, header.topic, header.topicList)) {
         const config = topics.get(topic);
         if (config === undefined) continue;
-        await collect(parts, group, topic, config.readQueueNums, stats, true);
+        await collect(parts, group, topic, config.readQueueNums, stats, true, pace);
       }
       return ok(undefined, encodeConsumeStats(stats));
     }),
@@ -72,6 +76,23 @@ function isSubscribed({ clients }: Parts, group: string, topic: string): boolean
   return subscriptions === undefined || subscriptions.size === 0 || subscriptions.has(topic);
 }
 
+/** Lets the event loop go on after each QUEUES_PER_TURN queues of an answer. */
+class Pace {
+  readonly #clock: Parts["clock"];
+  #queues = 0;
+
+  constructor({ clock }: Pick<Parts, "clock">) {
+    this.#clock = clock;
+  }
+
+  /** Before one more queue is looked at; undefined: go on at once. */
+  step(): Promise<void> | undefined {
+    this.#queues++;
+    if (this.#queues % QUEUES_PER_TURN !== 0) return undefined;
+    return new Promise((resolve) => this.#clock.endOfTurn(resolve));
+  }
+}
+
 /** Adds the queues of one topic to `stats`; without pulls their offset stays 0, as in Apache's list of all groups. */
 async function collect(
   parts: Parts,
@@ -80,9 +101,12 @@ async function collect(
   queues: number,
   stats: ConsumeStats,
   withPulls: boolean,
+  pace: Pace,
 ): Promise<void> {
   const { config, store, offsets } = parts;
   for (let queueId = 0; queueId < queues; queueId++) {
+    const pause = pace.step();
+    if (pause !== undefined) await pause;
     const consumerOffset = Math.max(0, offsets.query(group, topic, queueId));
     const lastTime = consumerOffset > 0 ? await store.storeTimeAt(topic, queueId, consumerOffset - 1) : 0;
     const queue: MessageQueue = { brokerName: config.brokerName, queueId, topic };
@@ -100,16 +124,17 @@ async function collect(
 /** ConsumeStatsList: every group of this broker. */
 async function allStats(parts: Parts, orderedOnly: boolean): Promise<string> {
   const consumeStatsList: Map<string, object[]>[] = [];
+  const pace = new Pace(parts);
   let totalDiff = 0;
   let totalInflightDiff = 0;
-  for (const { groupName } of parts.groups.all()) {
+  for (const { groupName } of [...parts.groups.all()]) {
     const ofGroup: object[] = [];
     for (const topic of parts.offsets.topicsOf(groupName)) {
       const config = parts.topics.get(topic);
       if (config === undefined || (orderedOnly && !config.order)) continue;
       if (!isSubscribed(parts, groupName, topic)) continue;
       const stats: ConsumeStats = { consumeTps: 0, offsetTable: new Map() };
-      await collect(parts, groupName, topic, config.writeQueueNums, stats, false);
+      await collect(parts, groupName, topic, config.writeQueueNums, stats, false, pace);
       for (const wrapper of stats.offsetTable.values()) {
         totalDiff += wrapper.brokerOffset - wrapper.consumerOffset;
         totalInflightDiff += wrapper.pullOffset - wrapper.consumerOffset;

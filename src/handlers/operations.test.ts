@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { formatMessageId } from "../message/messageId.ts";
 import { decodeKVTable } from "../protocol/bodies/kvTable.ts";
 import { decodeConsumeStats } from "../protocol/bodies/stats.ts";
@@ -128,6 +128,19 @@ describe("GET_CONSUME_STATS", () => {
     expect((await stats({ topic: "T" })).offsetTable.size).toBe(0);
     expect((await stats({ topicList: "T;" })).offsetTable.size).toBe(2);
   });
+
+  it.each(["GET_CONSUME_STATS", "GET_BROKER_CONSUME_STATS"] as const)(
+    "lets others on between the queues of a long answer: %s",
+    async (name) => {
+      const broker = await withTopic();
+      broker.topics.update([newTopicConfig("Wide", { readQueueNums: 2000, writeQueueNums: 2000 })]);
+      broker.offsets.commit("g", "Wide", 0, 1);
+      const turns = vi.spyOn(broker.clock, "endOfTurn");
+      const reply = await broker.ask(name, { consumerGroup: "g" });
+      expect(String(reply.body).match(/"topic":"Wide"/g)).toHaveLength(2000);
+      expect(turns.mock.calls.length).toBeGreaterThanOrEqual(3);
+    },
+  );
 
   it("answers all groups of the broker at once", async () => {
     const broker = await withTopic();
@@ -279,6 +292,16 @@ describe("options over the wire (rule 16)", () => {
       code: 16,
       remark: "Can not update config in black list.",
     });
+  });
+
+  it("says so when a change could not be written", async () => {
+    const broker = fakeBroker();
+    broker.disk.failures.set(broker.disk.operations, new Error("ENOSPC"));
+    expect(await broker.ask("UPDATE_BROKER_CONFIG", {}, { body: "enableMixedMessageType=true" })).toMatchObject({
+      code: ResponseCode.SYSTEM_ERROR,
+      remark: "the change acts until the next start, but could not be written: ENOSPC",
+    });
+    expect(broker.config.enableMixedMessageType).toBe(true);
   });
 
   it("counts changes, not refusals", async () => {
