@@ -1,6 +1,6 @@
 // The whole script in its order: later commands see what earlier ones did.
 import { CLUSTER, EMPTY_CLUSTER } from "./cases/cluster.mjs";
-import { BROKER_CONFIG, EXPORTS, KEPT, NAMESRV } from "./cases/configs.mjs";
+import { BROKER_CONFIG, EXPORTS, GONE, KEPT, NAMESRV } from "./cases/configs.mjs";
 import { DELETE_GROUPS, MAKE_GROUPS, MODES, MONITORING, OFFSETS, PROGRESS, SHOW_GROUPS } from "./cases/groups.mjs";
 import { MESSAGES, PRINT_MESSAGES, SEND_MESSAGES, SHOW_MESSAGES } from "./cases/messages.mjs";
 import { CONTROLLERS, LITES, LOCAL, USERS } from "./cases/others.mjs";
@@ -41,5 +41,7 @@ export const SCRIPT = [
   ...KEPT,
   ...DELETE_GROUPS,
   ...DELETE_TOPICS,
+  restart,
+  ...GONE,
   ...MONITORING,
 ];

@@ -151,6 +151,21 @@ describe("BrokerStats", () => {
     expect(stats.find("SNDBCK2DLQ_TIMES", "me@null@g@SEND_BACK_TO_DLQ")).toBeUndefined();
   });
 
+  it("keeps no more figures than its limit, and counts again when some are gone", () => {
+    const options = { brokerClusterName: "C", enableDetailStat: false };
+    // What one topic needs: its number and bytes, the broker's two, its latency.
+    const stats = new BrokerStats(options, new FakeClock(), () => false, 5);
+    stats.putCounts("T", 0).add(1, 0);
+    const beyond = stats.putCounts("U", 0);
+    beyond.add(1, 0);
+    expect(stats.find("TOPIC_PUT_NUMS", "U")).toBeUndefined();
+    expect(stats.find("TOPIC_PUT_NUMS", "T")?.value).toBe(1);
+    expect(stats.find("BROKER_PUT_NUMS", "C")?.value).toBe(2);
+    stats.topicDeleted("T");
+    stats.putCounts("U", 0).add(1, 0);
+    expect(stats.find("TOPIC_PUT_NUMS", "U")?.value).toBe(1);
+  });
+
   it("leaves no timer behind", () => {
     const { clock, stats } = make();
     stats.stop();

@@ -124,12 +124,20 @@ export class BrokerStats {
   readonly #gets = new Map<string, Map<string, (GetCounts | undefined)[]>>();
   /** By group and topic. */
   readonly #pops = new Map<string, Map<string, PopCounts>>();
-  /** Items of all tables; see STATS_ITEMS_MAX. */
+  readonly #itemsMax: number;
+  readonly #uncounted = new StatsItem();
+  /** Items of all tables. */
   #items = 0;
   #ticks = 0;
   #timer: Timer | undefined;
 
-  constructor(options: BrokerStatsOptions, clock: Clock, isSystemTopic: (topic: string) => boolean) {
+  constructor(
+    options: BrokerStatsOptions,
+    clock: Clock,
+    isSystemTopic: (topic: string) => boolean,
+    itemsMax = STATS_ITEMS_MAX,
+  ) {
+    this.#itemsMax = itemsMax;
     this.#options = options;
     this.#clock = clock;
     this.#isSystemTopic = isSystemTopic;
@@ -293,7 +301,7 @@ export class BrokerStats {
     return this.#isSystemTopic(topic) ? [all] : [all, this.#item(`BROKER_${way}_NUMS_WITHOUT_SYSTEM_TOPIC`, cluster)];
   }
 
-  /** The item, made when missing; beyond the limit one that nobody finds. */
+  /** The item, made when missing; beyond the limit one that all others share and nobody finds. */
   #item(name: StatsName, key: string): StatsItem {
     let table = this.#tables.get(name);
     if (table === undefined) {
@@ -302,11 +310,10 @@ export class BrokerStats {
     }
     let item = table.get(key);
     if (item === undefined) {
+      if (this.#items >= this.#itemsMax) return this.#uncounted;
       item = new StatsItem();
-      if (this.#items < STATS_ITEMS_MAX) {
-        table.set(key, item);
-        this.#items++;
-      }
+      table.set(key, item);
+      this.#items++;
     }
     return item;
   }

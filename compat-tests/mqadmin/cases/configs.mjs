@@ -126,3 +126,13 @@ export const KEPT = [
   // Some messages went to queues of the client's choice.
   run("consumerProgress -g OfflineGroup", { mask: [[/^(AdminTopic +\S+ +\d+) +\d+ +(\d+).*$/gm, "$1 $2"], TPS] }),
 ];
+
+/** What operators deleted stays away after another kill -9. */
+export const GONE = [
+  run("topicList", { sort: true, until: /AdminTopic/ }),
+  run("topicRoute -t ListTopicB"),
+  run("topicStatus -t ListTopicB"),
+  run("getConsumerConfig -g OfflineGroup"),
+  run("consumerProgress -g OfflineGroup"),
+  run("queryCq -t ListTopicB -q 0 -i 0 -b {broker}"),
+];
