@@ -16,6 +16,8 @@ import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
 /** Queues looked at in one turn of the event loop: a broker's whole consume stats must not hold up its messages. */
 const QUEUES_PER_TURN = 512;
+/** Queues that are read side by side. */
+const READS_AT_ONCE = 64;
 
 type Parts = Pick<
   BrokerParts,
@@ -28,12 +30,13 @@ export function consumeStatsRows(parts: Parts): Row[] {
     requestRow("GET_CONSUME_STATS", GetConsumeStatsRequestHeader, async ({ header }) => {
       const group = need(header.consumerGroup, "consumerGroup");
       const stats: ConsumeStats = { consumeTps: 0, offsetTable: new Map() };
-      const pace = new Pace(parts);
+      const times = new StoreTimes(parts);
       for (const topic of topicsToCollect(parts, group, header.topic, header.topicList)) {
         const config = topics.get(topic);
         if (config === undefined) continue;
-        await collect(parts, group, topic, config.readQueueNums, stats, true, pace);
+        await collect(parts, group, topic, config.readQueueNums, stats, true, times);
       }
+      await times.finish();
       return ok(undefined, encodeConsumeStats(stats));
     }),
     requestRow("GET_BROKER_CONSUME_STATS", GetConsumeStatsInBrokerHeader, async ({ header }) =>
@@ -76,20 +79,38 @@ function isSubscribed({ clients }: Parts, group: string, topic: string): boolean
   return subscriptions === undefined || subscriptions.size === 0 || subscriptions.has(topic);
 }
 
-/** Lets the event loop go on after each QUEUES_PER_TURN queues of an answer. */
-class Pace {
-  readonly #clock: Parts["clock"];
+/**
+ * The store times that an answer still lacks. The units of idle queues lie on the disk, so that some are read side by
+ * side; and the event loop goes on after each such step, however many queues there are.
+ */
+class StoreTimes {
+  readonly #parts: Parts;
+  readonly #reads: { wrapper: OffsetWrapper; topic: string; queueId: number; queueOffset: number }[] = [];
   #queues = 0;
 
-  constructor({ clock }: Pick<Parts, "clock">) {
-    this.#clock = clock;
+  constructor(parts: Parts) {
+    this.#parts = parts;
   }
 
-  /** Before one more queue is looked at; undefined: go on at once. */
-  step(): Promise<void> | undefined {
+  /** One more queue; `wrapper` gets the store time of the message before its consumer offset. */
+  add(wrapper: OffsetWrapper, topic: string, queueId: number): Promise<void> | undefined {
     this.#queues++;
-    if (this.#queues % QUEUES_PER_TURN !== 0) return undefined;
-    return new Promise((resolve) => this.#clock.endOfTurn(resolve));
+    if (wrapper.consumerOffset > 0) {
+      this.#reads.push({ wrapper, topic, queueId, queueOffset: wrapper.consumerOffset - 1 });
+    }
+    return this.#reads.length >= READS_AT_ONCE || this.#queues >= QUEUES_PER_TURN ? this.finish() : undefined;
+  }
+
+  /** Reads what is left. */
+  async finish(): Promise<void> {
+    const { clock, store } = this.#parts;
+    this.#queues = 0;
+    await Promise.all(
+      this.#reads.splice(0).map(async ({ wrapper, topic, queueId, queueOffset }) => {
+        wrapper.lastTimestamp = Math.max(0, await store.storeTimeAt(topic, queueId, queueOffset));
+      }),
+    );
+    await new Promise<void>((resolve) => clock.endOfTurn(resolve));
   }
 }
 
@@ -101,22 +122,21 @@ async function collect(
   queues: number,
   stats: ConsumeStats,
   withPulls: boolean,
-  pace: Pace,
+  times: StoreTimes,
 ): Promise<void> {
   const { config, store, offsets } = parts;
   for (let queueId = 0; queueId < queues; queueId++) {
-    const pause = pace.step();
-    if (pause !== undefined) await pause;
     const consumerOffset = Math.max(0, offsets.query(group, topic, queueId));
-    const lastTime = consumerOffset > 0 ? await store.storeTimeAt(topic, queueId, consumerOffset - 1) : 0;
     const queue: MessageQueue = { brokerName: config.brokerName, queueId, topic };
     const wrapper: OffsetWrapper = {
       brokerOffset: Math.max(0, store.maxOffset(topic, queueId)),
       consumerOffset,
-      lastTimestamp: Math.max(0, lastTime),
+      lastTimestamp: 0,
       pullOffset: withPulls ? Math.max(consumerOffset, offsets.queryPull(group, topic, queueId)) : 0,
     };
     stats.offsetTable.set(queue, wrapper);
+    const reading = times.add(wrapper, topic, queueId);
+    if (reading !== undefined) await reading;
   }
   stats.consumeTps += parts.stats.getTps(group, topic);
 }
@@ -124,7 +144,7 @@ async function collect(
 /** ConsumeStatsList: every group of this broker. */
 async function allStats(parts: Parts, orderedOnly: boolean): Promise<string> {
   const consumeStatsList: Map<string, object[]>[] = [];
-  const pace = new Pace(parts);
+  const times = new StoreTimes(parts);
   let totalDiff = 0;
   let totalInflightDiff = 0;
   for (const { groupName } of [...parts.groups.all()]) {
@@ -134,7 +154,7 @@ async function allStats(parts: Parts, orderedOnly: boolean): Promise<string> {
       if (config === undefined || (orderedOnly && !config.order)) continue;
       if (!isSubscribed(parts, groupName, topic)) continue;
       const stats: ConsumeStats = { consumeTps: 0, offsetTable: new Map() };
-      await collect(parts, groupName, topic, config.writeQueueNums, stats, false, pace);
+      await collect(parts, groupName, topic, config.writeQueueNums, stats, false, times);
       for (const wrapper of stats.offsetTable.values()) {
         totalDiff += wrapper.brokerOffset - wrapper.consumerOffset;
         totalInflightDiff += wrapper.pullOffset - wrapper.consumerOffset;
@@ -143,6 +163,7 @@ async function allStats(parts: Parts, orderedOnly: boolean): Promise<string> {
     }
     consumeStatsList.push(new Map([[groupName, ofGroup]]));
   }
+  await times.finish();
   return writeJavaJson({ brokerAddr: parts.address(), consumeStatsList, totalDiff, totalInflightDiff });
 }
 
