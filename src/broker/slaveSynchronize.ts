@@ -25,6 +25,8 @@ import type { Topics } from "./topics.ts";
 
 const ALL_PERIOD_MS = 60_000;
 const TIMER_PERIOD_MS = 3_000;
+/** Between two for what the log brought. */
+const SOON_MS = 3_000;
 const TIMEOUT_MS = 30_000;
 /** Topics or groups of one answer (Apache: BrokerOuterAPI.getMaxPageSize). */
 const PAGE = 2_000;
@@ -50,6 +52,8 @@ export class SlaveSynchronize {
   readonly #parts: SlaveParts;
   #master: string | undefined;
   #running: Promise<void> | undefined;
+  /** When the last one began. */
+  #beganMs = Number.NEGATIVE_INFINITY;
   #ends: (() => void)[] = [];
   /** What the master's timers said last. */
   #timerCheckpoint: Buffer | undefined;
@@ -98,8 +102,16 @@ export class SlaveSynchronize {
     return this.#master;
   }
 
+  /** The log brought something that the tables here do not know: they are asked for before their minute has passed. */
+  syncSoon(): void {
+    const now = this.#parts.clock.monotonicMs();
+    if (now - this.#beganMs < SOON_MS) return;
+    void this.syncAll();
+  }
+
   /** Takes everything over; never rejects. One at a time. */
   syncAll(): Promise<void> {
+    this.#beganMs = this.#parts.clock.monotonicMs();
     this.#running ??= this.#syncAll().finally(() => {
       this.#running = undefined;
     });

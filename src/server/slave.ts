@@ -45,11 +45,15 @@ export class Slave {
 
   /** The store must be open. */
   constructor(context: SlaveContext) {
-    const { config, store, disk, registration, request, clock, log } = context;
+    const { config, store, disk, topics, registration, request, clock, log } = context;
     this.#synchronize = new SlaveSynchronize({
       ...context,
       options: config,
       timerCheckpoint: new TimerCheckpoint(disk, path.join(config.storePathRootDir, "config", "timercheck")),
+    });
+    // Without its topic a message could not be read here, were the master to die now.
+    store.onArrival((topic) => {
+      if (!topics.has(topic)) this.#synchronize.syncSoon();
     });
     const replica = store.replica();
     const comparison = new MasterComparison(replica, request, () => this.#synchronize.master);

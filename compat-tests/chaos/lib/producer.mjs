@@ -25,10 +25,18 @@ export class Producer {
 
   /**
    * @param {{ number: number, port: number, log: object, random: object, window: number, perSecond: number, binary: boolean,
-   *   delayedShare?: number, batchShare?: number, bytes?: [number, number], retryPauseMs?: number }} options
+   *   delayedShare?: number, batchShare?: number, bytes?: [number, number], retryPauseMs?: number, stored?: Set<number> }} options
+   *   `stored`: the codes that count as an acknowledgement
    */
   constructor(options) {
-    this.options = { delayedShare: 0.02, batchShare: 0.05, bytes: [40, 1200], retryPauseMs: 20, ...options };
+    this.options = {
+      delayedShare: 0.02,
+      batchShare: 0.05,
+      bytes: [40, 1200],
+      retryPauseMs: 20,
+      stored: STORED,
+      ...options,
+    };
     this.#done = this.#run();
   }
 
@@ -121,7 +129,7 @@ export class Producer {
     this.#client.ask(batch ? CODE.SEND_BATCH : CODE.SEND, header, body, { tag: unit }).then(
       (reply) => {
         this.#flying.delete(unit);
-        if (!STORED.has(reply.code)) {
+        if (!this.options.stored.has(reply.code)) {
           unit.refused = true;
           this.onRefused(reply.code, reply.remark);
           this.#again(unit);
@@ -136,11 +144,11 @@ export class Producer {
 
   /** The audit's side of an answer: on file before the producer's own side above runs. */
   #logged(replies) {
-    const { log } = this.options;
+    const { log, stored } = this.options;
     const now = performance.now();
     for (const { tag: unit, code, ext } of replies) {
       if (unit === undefined) continue;
-      if (STORED.has(code)) {
+      if (stored.has(code)) {
         const first = Number(ext.queueOffset);
         for (const [i, { id }] of unit.messages.entries()) log.note(`A ${id} ${first + i}`);
         this.onAck(now);
