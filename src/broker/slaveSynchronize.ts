@@ -26,7 +26,7 @@ import type { Topics } from "./topics.ts";
 const ALL_PERIOD_MS = 60_000;
 const TIMER_PERIOD_MS = 3_000;
 /** Between two for what the log brought. */
-const SOON_MS = 3_000;
+const SOON_MS = 1_000;
 const TIMEOUT_MS = 30_000;
 /** Topics or groups of one answer (Apache: BrokerOuterAPI.getMaxPageSize). */
 const PAGE = 2_000;
