@@ -14,12 +14,14 @@ export function cleaningRows(parts: Parts): Row[] {
       parts.log.info({ files }, "expired files deleted at an operator's command");
       return ok();
     }),
-    requestRow("CLEAN_UNUSED_TOPIC", undefined, () => {
+    requestRow("CLEAN_UNUSED_TOPIC", undefined, async () => {
+      const deletions: Promise<void>[] = [];
       for (const topic of parts.store.topics()) {
         if (parts.topics.has(topic) || parts.topics.isSystem(topic) || isLmq(topic)) continue;
-        parts.store.deleteTopic(topic);
+        deletions.push(parts.store.deleteTopic(topic));
         parts.log.info({ topic }, "queues of a topic that no longer exists deleted");
       }
+      await Promise.all(deletions);
       return ok();
     }),
   ];

@@ -225,3 +225,25 @@ describe("subscription groups", () => {
     expect((await broker.ask("UPDATE_AND_GET_GROUP_FORBIDDEN", header)).body).toContain('"readable":true');
   });
 });
+
+describe("the answer to DELETE_TOPIC_IN_BROKER", () => {
+  it("is answered when a crash does not bring the topic's messages back", async () => {
+    const broker = fakeBroker();
+    await broker.ask("UPDATE_AND_CREATE_TOPIC", CREATE);
+    let durable = () => {};
+    broker.store.deleteTopic = () =>
+      new Promise((resolve) => {
+        durable = resolve;
+      });
+    let answered = false;
+    const reply = broker.ask("DELETE_TOPIC_IN_BROKER", { topic: "T" }).then((reply) => {
+      answered = true;
+      return reply;
+    });
+    await broker.clock.settle();
+    expect(answered).toBe(false);
+    expect(broker.topics.has("T")).toBe(false);
+    durable();
+    expect((await reply).code).toBe(0);
+  });
+});

@@ -143,10 +143,11 @@ async function remove(parts: Parts, { header }: Call<DeleteTopicRequestHeader>):
       }
     }
   }
+  const deletions: Promise<void>[] = [];
   for (const name of doomed) {
     topics.delete(name);
     offsets.deleteTopic(name);
-    store.deleteTopic(name);
+    deletions.push(store.deleteTopic(name));
     parts.timers.forget(name);
     parts.pops.topicDeleted(name);
     if (config.autoDeleteUnusedStats) parts.stats.topicDeleted(name);
@@ -154,6 +155,7 @@ async function remove(parts: Parts, { header }: Call<DeleteTopicRequestHeader>):
   }
   await topics.saved();
   await offsets.persist();
+  await Promise.all(deletions);
   return ok();
 }
 

@@ -351,12 +351,13 @@ export class DerivedFiles {
     }
   }
 
-  deleteTopic(topic: string): void {
+  /** Resolves behind the next checkpoint: before it, a crash would list the topic's newest messages again. */
+  deleteTopic(topic: string): Promise<void> {
     for (const queue of [...this.#unsyncedQueues]) if (queue.topic === topic) this.#unsyncedQueues.delete(queue);
     this.queues.deleteTopic(topic);
     this.#topicsDeleted++;
     // The last checkpoint counts the topic's units: until the next one, they look lost.
-    void (this.#checkpointing ?? Promise.resolve()).then(() => this.checkpoint());
+    return (this.#checkpointing ?? Promise.resolve()).then(() => this.checkpoint());
   }
 
   // ---- checkpoint ----

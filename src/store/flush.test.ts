@@ -229,4 +229,19 @@ describe("a checkpoint", () => {
     expect(await Promise.race([checkpoint, turns])).toBeUndefined();
     expect(sim.disk.exists("/store/checkpoint")).toBe(true);
   });
+
+  it("follows the deletion of a topic, after which a kill does not bring its messages back", async () => {
+    const sim = await started("ASYNC_FLUSH");
+    sim.send("B", 0, 10);
+    await sim.settle();
+    let image: SimDisk | undefined;
+    void sim.store.deleteTopic("B").then(() => {
+      image = sim.disk.killed(1);
+    });
+    await sim.settle();
+    const again = new SimStore(image as SimDisk, new Journal(), SMALL, sim.clock.now());
+    await again.store.start();
+    expect(again.store.topics()).toEqual([]);
+    expect(again.store.maxLogOffset()).toBeGreaterThan(0);
+  });
 });

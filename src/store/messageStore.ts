@@ -532,8 +532,8 @@ export class MessageStore implements Store {
     return this.#queues.topics();
   }
 
-  deleteTopic(topic: string): void {
-    this.#derived.deleteTopic(topic);
+  deleteTopic(topic: string): Promise<void> {
+    return this.#derived.deleteTopic(topic);
   }
 
   minLogOffset(): number {

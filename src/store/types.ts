@@ -122,8 +122,8 @@ export interface Store {
   /** Queue ids that exist for a topic on disk. */
   queuesOf(topic: string): number[];
   topics(): string[];
-  /** Forgets a topic's queues and their files. */
-  deleteTopic(topic: string): void;
+  /** Forgets a topic's queues and their files at once; resolves, and never rejects, when a crash does not bring them back. */
+  deleteTopic(topic: string): Promise<void>;
   minLogOffset(): number;
   maxLogOffset(): number;
   writability(): Writability;

@@ -161,8 +161,9 @@ export class FakeStore implements Store {
     return [...this.#topics.keys()];
   }
 
-  deleteTopic(topic: string): void {
+  deleteTopic(topic: string): Promise<void> {
     this.#topics.delete(topic);
+    return Promise.resolve();
   }
 
   minLogOffset(): number {

@@ -235,7 +235,7 @@ export class SimStore {
   }
 
   deleteTopic(topic: string): void {
-    this.store.deleteTopic(topic);
+    void this.store.deleteTopic(topic);
     for (const name of [...this.journal.revenants]) {
       if (name.startsWith(`${topic} `)) this.journal.revenants.delete(name);
     }
@@ -248,8 +248,8 @@ export class SimStore {
     await audit(this, allowed);
     for (const [topic, life] of this.journal.topicLives) {
       const alive = this.journal.log.some((sent) => sent.topic === topic && sent.topicLife === life);
-      // The broker does so for topics that its table does not have.
-      if (!alive && this.store.topics().includes(topic)) this.store.deleteTopic(topic);
+      // An operator does so for topics that the broker's table does not have (CLEAN_UNUSED_TOPIC).
+      if (!alive && this.store.topics().includes(topic)) void this.store.deleteTopic(topic);
       for (const queueId of this.store.queuesOf(topic)) {
         const own = this.journal.log.some(
           (sent) => sent.topic === topic && sent.queueId === queueId && sent.topicLife === life,
