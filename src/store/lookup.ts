@@ -5,6 +5,7 @@ import { parseProperties } from "../message/properties.ts";
 import { RECORD_BYTES_MIN, RecordView } from "../message/record.ts";
 import type { CommitLog } from "./commitLog.ts";
 import { type ConsumeQueue, foundAt } from "./consumeQueue.ts";
+import type { LoneReads } from "./loneReads.ts";
 import type { Boundary, QueueUnit, StoredMessage } from "./types.ts";
 
 /** Copies `[offset, offset + bytes)` of the log, loading it if need be. */
@@ -19,15 +20,6 @@ export async function readLog(log: CommitLog, offset: number, bytes: number): Pr
   return undefined;
 }
 
-/** Like {@link readLog} without the blocks around it. */
-async function readLoneBytes(log: CommitLog, offset: number, bytes: number): Promise<Buffer | undefined> {
-  if (offset < log.first || offset + bytes > log.written || log.resident(offset, bytes)) {
-    return readLog(log, offset, bytes);
-  }
-  const buf = Buffer.allocUnsafe(bytes);
-  return (await log.segments.readAsync(buf, 0, bytes, offset)) === bytes ? buf : undefined;
-}
-
 /** The message whose record begins at `offset`; undefined when no whole, undamaged record does. */
 export async function readMessage(log: CommitLog, offset: number): Promise<StoredMessage | undefined> {
   const head = await readLog(log, offset, 4);
@@ -37,62 +29,6 @@ export async function readMessage(log: CommitLog, offset: number): Promise<Store
   if (!buf) return undefined;
   const view = new RecordView();
   if (view.read(buf, 0, bytes, true) !== "record" || view.logOffset !== offset || !view.isPlausible()) return undefined;
-  return toMessage(view);
-}
-
-/** Enough for most records whole. */
-const LONE_BYTES = 4096;
-/** Heads that are asked for together, and records larger than that of which the rest is. */
-const LONE_HEADS = 64;
-const LONE_RESTS = 8;
-
-/** A record's first bytes; undefined where the record is in memory, or none can be. */
-type Head = { offset: number; buf: Buffer; got: number } | undefined;
-
-/**
- * Like {@link readMessage} for a reader who wants one message here and one there: what is not in memory is read as it is,
- * without the blocks around it, and all at once, for each wait is a turn of a busy event loop.
- * @param show gets the messages in order, undefined for none; false ends it
- */
-export async function readLoneMessages(
-  log: CommitLog,
-  offsets: readonly number[],
-  show: (message: StoredMessage | undefined) => boolean,
-): Promise<void> {
-  for (let i = 0; i < offsets.length; i += LONE_HEADS) {
-    const some = offsets.slice(i, i + LONE_HEADS);
-    const heads = await Promise.all(some.map((offset) => readHead(log, offset)));
-    for (let k = 0; k < some.length; k += LONE_RESTS) {
-      const rests = heads.slice(k, k + LONE_RESTS).map((head, n) => completeMessage(log, head, some[k + n]));
-      for (const message of await Promise.all(rests)) if (!show(message)) return;
-    }
-  }
-}
-
-/** One such message. */
-export async function readLoneMessage(log: CommitLog, offset: number): Promise<StoredMessage | undefined> {
-  return completeMessage(log, await readHead(log, offset), offset);
-}
-
-async function readHead(log: CommitLog, offset: number): Promise<Head> {
-  if (offset < log.first || offset + RECORD_BYTES_MIN > log.written || log.resident(offset, 4)) return undefined;
-  const buf = Buffer.allocUnsafe(Math.min(LONE_BYTES, log.written - offset));
-  return { offset, buf, got: await log.segments.readAsync(buf, 0, buf.length, offset) };
-}
-
-async function completeMessage(log: CommitLog, head: Head, offset: number): Promise<StoredMessage | undefined> {
-  if (head === undefined) return readMessage(log, offset);
-  let { buf, got } = head;
-  const bytes = got < 4 ? 0 : buf.readInt32BE(0);
-  if (bytes < RECORD_BYTES_MIN || bytes > log.recordBytesMax || offset + bytes > log.written) return undefined;
-  if (bytes > got) {
-    const whole = Buffer.allocUnsafe(bytes);
-    buf.copy(whole, 0, 0, got);
-    got += await log.segments.readAsync(whole, got, bytes, offset + got);
-    buf = whole;
-  }
-  const view = new RecordView();
-  if (view.read(buf, 0, got, true) !== "record" || view.logOffset !== offset || !view.isPlausible()) return undefined;
   return toMessage(view);
 }
 
@@ -140,12 +76,12 @@ export async function readUnits(queue: ConsumeQueue, from: number, count: number
 
 /**
  * Store time of the message that a unit points to; -1 when its record is gone.
- * @param lone the next one asked about lies elsewhere: the bytes around it are of no use
+ * @param lone reads it when the next one asked about lies elsewhere: then the bytes around it are of no use
  */
-export async function unitStoreTime(log: CommitLog, unit: QueueUnit, lone = false): Promise<number> {
+export async function unitStoreTime(log: CommitLog, unit: QueueUnit, lone?: LoneReads): Promise<number> {
   // The store time lies within the first 76 bytes, whichever family the born host is of.
   const bytes = Math.min(unit.bytes, 76);
-  const head = await (lone ? readLoneBytes : readLog)(log, unit.logOffset, bytes);
+  const head = await (lone === undefined ? readLog(log, unit.logOffset, bytes) : lone.bytes(unit.logOffset, bytes));
   if (!head || head.length < 64) return -1;
   const at = 48 + ((head.readInt32BE(36) & 0x10) === 0 ? 8 : 20);
   return readInt64OrMinus1(head, at);
@@ -163,12 +99,13 @@ export async function searchByTime(
   queue: ConsumeQueue,
   timestampMs: number,
   boundary: Boundary,
+  lone: LoneReads,
 ): Promise<number> {
   let low = queue.min;
   let high = queue.max;
   const timeOf = async (at: number) => {
     const [unit] = await readUnits(queue, at, 1);
-    return unit ? unitStoreTime(log, unit, high - low > NEAR_UNITS) : -1;
+    return unit ? unitStoreTime(log, unit, high - low > NEAR_UNITS ? lone : undefined) : -1;
   };
   if (low === high) return boundary === "LOWER" ? low : 0;
   const first = queue.min;

@@ -23,15 +23,8 @@ import type { Disk, DiskSpace } from "./disk.ts";
 import { FileCache } from "./fileCache.ts";
 import { Flush } from "./flush.ts";
 import { LogFeed } from "./logFeed.ts";
-import {
-  readLog,
-  readLoneMessage,
-  readLoneMessages,
-  readMessage,
-  readUnits,
-  searchByTime,
-  unitStoreTime,
-} from "./lookup.ts";
+import { LoneReads } from "./loneReads.ts";
+import { readLog, readMessage, readUnits, searchByTime, unitStoreTime } from "./lookup.ts";
 import type { StoreOptions } from "./options.ts";
 import type { AckTarget, PendingAppend } from "./pending.ts";
 import type { RecordReads } from "./recordReads.ts";
@@ -85,6 +78,7 @@ export class MessageStore implements Store {
   readonly #queues: ConsumeQueues;
   readonly #counters: AppendCounters;
   #log!: CommitLog;
+  #lone!: LoneReads;
   #flush!: Flush;
   #appender!: Appender;
   #retention!: Retention;
@@ -229,6 +223,7 @@ export class MessageStore implements Store {
       blocksMax: limits.LOG_BLOCKS_MAX,
     });
     this.#log = log;
+    this.#lone = new LoneReads(log, this.#context.clock);
     this.#grantedTo = end;
     this.#lastTimestamp = lastTimestamp;
     const flush = new Flush(
@@ -459,7 +454,7 @@ export class MessageStore implements Store {
   }
 
   messageAt(logOffset: number, lone = false): Promise<StoredMessage | undefined> {
-    return (lone ? readLoneMessage : readMessage)(this.#log, logOffset);
+    return lone ? this.#lone.message(logOffset) : readMessage(this.#log, logOffset);
   }
 
   /** Raw bytes of the log, for verification and replication. */
@@ -487,7 +482,7 @@ export class MessageStore implements Store {
 
   async offsetByTime(topic: string, queueId: number, timestampMs: number, boundary: Boundary): Promise<number> {
     const queue = this.#queues.get(topic, queueId);
-    return queue ? searchByTime(this.#log, queue, timestampMs, boundary) : 0;
+    return queue ? searchByTime(this.#log, queue, timestampMs, boundary, this.#lone) : 0;
   }
 
   async storeTimeAt(topic: string, queueId: number, queueOffset: number): Promise<number> {
@@ -509,7 +504,7 @@ export class MessageStore implements Store {
     const found = await index.select(query.topic, query.key, query.begin, query.end, query.maxNum, pause);
     const offsets = [...new Set(found)].sort((a, b) => a - b);
     let bytes = 0;
-    await readLoneMessages(this.#log, offsets, (message) => {
+    await this.#lone.messages(offsets, (message) => {
       if (message?.topic !== query.topic) return true;
       bytes += message.bytes.length;
       // More than fits into a frame, no client could take.
