@@ -23,6 +23,7 @@ const others = [
   ["crossread/timers.mjs"],
   ["ha/run.mjs"],
   ["grpc/run.mjs", "--server", "apache-local,skylark", ...args],
+  ["grpc/answers.mjs"],
   ["grpc/kill9.mjs"],
 ];
 

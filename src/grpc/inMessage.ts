@@ -62,7 +62,7 @@ export function inMessage(
 
   if (system.messageType === MessageType.TRANSACTION) takeTransaction(config, system, properties);
   if (system.deliveryTimestamp) takeDelay(config, toMs(system.deliveryTimestamp), properties, nowMs);
-  if (typeof system.priority === "number") properties.set(RpcProperty.PRIORITY, String(system.priority));
+  if (typeof system.priority === "number") takePriority(system.priority, properties);
   properties.set(Property.RECONSUME_TIME, String(system.deliveryAttempt ?? 0));
   properties.set(Property.PRODUCER_GROUP, producerGroup);
 
@@ -143,6 +143,14 @@ function takeTransaction(config: ProxyConfig, system: SystemProperties, properti
     throw new Refusal("BAD_REQUEST", `the max transaction recovery time of message is too large, max is ${max}`);
   }
   properties.set(RpcProperty.CHECK_IMMUNITY_SECONDS, String(seconds));
+}
+
+/** Apache's words and code are those of an exception that nobody catches. */
+function takePriority(priority: number, properties: Map<string, string>): void {
+  if (priority < 0) {
+    throw new Refusal("INTERNAL_SERVER_ERROR", "The priority must be greater than or equal to 0");
+  }
+  properties.set(RpcProperty.PRIORITY, String(priority));
 }
 
 /** A time that has passed is no mistake: the message is due at once. */

@@ -260,6 +260,7 @@ describe("SendMessage", () => {
       [[message("a", { messageGroup: "g" }, "broker-a")], Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE],
       [[message("a", { deliveryTimestamp: { seconds: now } }, "broker-a")], Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE],
       [[message("a", { priority: 1 }, "broker-a")], Code.MESSAGE_PROPERTY_CONFLICT_WITH_TYPE],
+      [[message("a", { priority: -1 }, "broker-a")], Code.INTERNAL_SERVER_ERROR],
       [[message("a", { liteTopic: "a b" }, "broker-a")], Code.ILLEGAL_LITE_TOPIC],
     ];
     for (const [messages, code] of refused) {
