@@ -29,6 +29,8 @@ export const LOG_TAIL_CHUNKS = 4;
 /** Cache of older log blocks. */
 export const LOG_BLOCK_BYTES = 256 * KIB;
 export const LOG_BLOCKS_MAX = 128;
+/** Blocks of one cache that are read at a time, each with a buffer of its own; thousands of cold pulls wait for their turn. */
+export const BLOCK_READS_MAX = 32;
 /** Cache of older ConsumeQueue blocks: 1,024 units each. */
 export const QUEUE_BLOCK_BYTES = 20 * 1024;
 export const QUEUE_BLOCKS_MAX = 512;

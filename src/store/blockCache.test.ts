@@ -1,5 +1,6 @@
 import type { Buffer } from "node:buffer";
 import { describe, expect, it } from "vitest";
+import { BLOCK_READS_MAX } from "../base/limits.ts";
 import { BlockCache, type BlockSource } from "./blockCache.ts";
 
 /** Bytes whose value is their offset modulo 251. */
@@ -40,6 +41,25 @@ describe("the cache of blocks", () => {
     expect(cache.peek("a", 0, 100)?.[7]).toBe(7);
     expect(cache.peek("a", 1, 100)).toBeUndefined();
     expect(cache.peek("a", 2, 100)?.[7]).toBe(207);
+  });
+
+  it("reads a few blocks at a time, however many are asked for, also when reads fail", async () => {
+    const cache = new BlockCache(10, 4);
+    const source = new Source();
+    let open = () => {};
+    source.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const loads = Array.from({ length: 90 }, (_, i) => cache.load("a", i, source, 1000));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(source.reads).toBe(BLOCK_READS_MAX);
+    open();
+    await Promise.all(loads);
+    expect(source.reads).toBe(90);
+    expect(cache.peek("a", 89, 10)?.[9]).toBe(899 % 251);
+    source.readAsync = () => Promise.reject(new Error("EIO"));
+    const failing = await Promise.allSettled(Array.from({ length: 90 }, (_, i) => cache.load("b", i, source, 1000)));
+    expect(failing.every(({ status }) => status === "rejected")).toBe(true);
   });
 
   it("joins reads of one block under way", async () => {

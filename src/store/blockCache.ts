@@ -3,6 +3,7 @@
  * A block at the growing end remembers how much of it was valid when it was read and is read again for more.
  */
 import { Buffer } from "node:buffer";
+import { BLOCK_READS_MAX } from "../base/limits.ts";
 
 export interface BlockSource {
   /** Bytes below were removed; a block may begin there all the same. */
@@ -25,6 +26,9 @@ export class BlockCache {
   /** All blocks in order of use; the key is source and index. */
   readonly #order = new Map<Block, [string, number]>();
   readonly #loading = new Map<string, Promise<void>>();
+  #reading = 0;
+  /** Reads that wait for others to end, the first first: only a read under way has a buffer. */
+  readonly #waiting: (() => void)[] = [];
   /** Counts drops, so that a read under way meanwhile does not bring dropped bytes back. */
   #drops = 0;
   /** Buffers of blocks that were pushed out, for the next reads: nobody keeps what {@link peek} gave. */
@@ -71,19 +75,32 @@ export class BlockCache {
     const key = `${source}#${index}`;
     const underWay = this.#loading.get(key);
     if (underWay) return underWay;
-    const run = this.#read(source, index, from, validEnd).finally(() => this.#loading.delete(key));
+    const run = this.#readInTurn(source, index, from, validEnd).finally(() => this.#loading.delete(key));
     this.#loading.set(key, run);
     return run;
+  }
+
+  async #readInTurn(source: string, index: number, from: BlockSource, validEnd: number): Promise<void> {
+    if (this.#reading < BLOCK_READS_MAX) this.#reading++;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      await this.#read(source, index, from, validEnd);
+    } finally {
+      // The place goes to the next one, if there is one.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#reading--;
+      else next();
+    }
   }
 
   async #read(source: string, index: number, from: BlockSource, validEnd: number): Promise<void> {
     const offset = index * this.blockBytes;
     const want = Math.min(this.blockBytes, validEnd - offset);
     if (want <= 0) return;
-    const buf = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.blockBytes);
-    const drops = this.#drops;
     const removed = Math.max(0, from.firstOffset - offset);
     if (removed >= want) return;
+    const buf = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.blockBytes);
+    const drops = this.#drops;
     buf.fill(0, 0, removed);
     const got = await from.readAsync(buf, removed, want, offset + removed);
     if (drops === this.#drops) this.#insert(source, index, { buf, validBytes: removed + got });
