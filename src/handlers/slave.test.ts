@@ -266,43 +266,52 @@ describe("a slave that is started as a master", () => {
     }
   }
 
-  it("goes on with delay levels and timers, and delivers none of them twice", async () => {
-    await slave.close();
-    await master.close();
-    const options = { timerWheelEnable: "true" };
-    await start(options);
-    await master.close();
-    master = await wireBroker(options);
-    master.topics.update([newTopicConfig("T", { readQueueNums: 4, writeQueueNums: 4, perm: 6 })]);
-    later(5, "soon");
-    later(60, "late");
-    const level = { ...SEND, i: "UNIQ_KEY\u0001level\u0002DELAY\u00015\u0002" };
-    master.client().send("SEND_MESSAGE_V2", level, { body: "level" });
-    master
-      .client()
-      .send("SEND_MESSAGE_V2", { ...SEND, i: "UNIQ_KEY\u0001first\u0002DELAY\u00011\u0002" }, { body: "first" });
-    await pass(master, 20);
-    expect(master.store.maxOffset("T", 0)).toBe(2);
-    await synchronize().syncAll();
-    await replicate();
-    const { disk } = slave;
-    await slave.close();
-    slave = await wireBroker({ ...options, brokerRole: "ASYNC_MASTER" }, disk, master.clock.now());
-    await pass(slave, 20);
-    expect(slave.store.maxOffset("T", 0)).toBe(2);
-    await pass(slave, 60);
-    expect(slave.store.maxOffset("T", 0)).toBe(4);
-    await pass(slave, 60);
-    expect(slave.store.maxOffset("T", 0)).toBe(4);
-    const pulled = await pull();
-    expect(
-      recordsOf(pulled.body)
-        .map(({ text }) => text)
-        .sort(),
-    ).toEqual(["first", "late", "level", "soon"]);
-    // It takes messages again.
-    expect(await slave.client().ask("SEND_MESSAGE_V2", SEND, { body: "x" })).toMatchObject({ code: 0 });
-  });
+  it.each(["after", "before"])(
+    "goes on with delay levels and timers, none of them twice; asked %s one came",
+    async (when) => {
+      await slave.close();
+      await master.close();
+      const options = { timerWheelEnable: "true" };
+      await start(options);
+      await master.close();
+      master = await wireBroker(options);
+      master.topics.update([newTopicConfig("T", { readQueueNums: 4, writeQueueNums: 4, perm: 6 })]);
+      later(5, "soon");
+      later(60, "late");
+      const level = { ...SEND, i: "UNIQ_KEY\u0001level\u0002DELAY\u00015\u0002" };
+      master.client().send("SEND_MESSAGE_V2", level, { body: "level" });
+      master
+        .client()
+        .send("SEND_MESSAGE_V2", { ...SEND, i: "UNIQ_KEY\u0001first\u0002DELAY\u00011\u0002" }, { body: "first" });
+      // What is delivered after the slave asked last is in the log only.
+      const askedBefore = when === "before";
+      if (askedBefore) {
+        await pass(master, 3);
+        await synchronize().syncAll();
+      }
+      await pass(master, askedBefore ? 17 : 20);
+      expect(master.store.maxOffset("T", 0)).toBe(2);
+      if (!askedBefore) await synchronize().syncAll();
+      await replicate();
+      const { disk } = slave;
+      await slave.close();
+      slave = await wireBroker({ ...options, brokerRole: "ASYNC_MASTER" }, disk, master.clock.now());
+      await pass(slave, 20);
+      expect(slave.store.maxOffset("T", 0)).toBe(2);
+      await pass(slave, 60);
+      expect(slave.store.maxOffset("T", 0)).toBe(4);
+      await pass(slave, 60);
+      expect(slave.store.maxOffset("T", 0)).toBe(4);
+      const pulled = await pull();
+      expect(
+        recordsOf(pulled.body)
+          .map(({ text }) => text)
+          .sort(),
+      ).toEqual(["first", "late", "level", "soon"]);
+      // It takes messages again.
+      expect(await slave.client().ask("SEND_MESSAGE_V2", SEND, { body: "x" })).toMatchObject({ code: 0 });
+    },
+  );
 });
 
 describe("MasterComparison", () => {

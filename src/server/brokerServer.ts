@@ -290,7 +290,7 @@ async function listenForSlaves(
   try {
     config.haListenPort = await master.start(bind, config.haListenPort);
   } catch (error) {
-    if (config.brokerRole !== "ASYNC_MASTER") throw error;
+    if (config.brokerRole === "SYNC_MASTER") throw error;
     log.warn({ port: config.haListenPort, err: (error as Error).message }, "no port for slaves: nobody can replicate");
   }
   if (config.brokerRole === "SYNC_MASTER" && config.inSyncReplicas <= 1) {
