@@ -14,8 +14,9 @@ export class TableFile {
   readonly #encode: () => string;
   readonly #clock: Clock;
   readonly #log: Logger;
-  /** Names that were added and are not on disk yet. */
-  readonly #unsaved = new Set<string>();
+  /** Names that were added and are not on disk yet, each with the number of the save that has it, in this order. */
+  readonly #unsaved = new Map<string, number>();
+  #saves = 0;
   #saved: Promise<void> = Promise.resolve();
   #retry: Timer | undefined;
   #stopped = false;
@@ -31,15 +32,24 @@ export class TableFile {
   save(added?: string): void {
     this.#clock.clear(this.#retry);
     this.#retry = undefined;
-    if (added !== undefined) this.#unsaved.add(added);
-    const names = [...this.#unsaved];
+    const number = ++this.#saves;
+    if (added !== undefined) {
+      this.#unsaved.delete(added);
+      this.#unsaved.set(added, number);
+    }
     this.#saved = this.#file.write(this.#encode);
     this.#saved.then(
-      () => {
-        for (const name of names) this.#unsaved.delete(name);
-      },
+      () => this.#succeeded(number),
       (error: unknown) => this.#failed(error),
     );
+  }
+
+  /** What was written has everything up to this save. */
+  #succeeded(number: number): void {
+    for (const [name, since] of this.#unsaved) {
+      if (since > number) break;
+      this.#unsaved.delete(name);
+    }
   }
 
   #failed(error: unknown): void {
