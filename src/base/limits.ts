@@ -73,6 +73,8 @@ export const POP_UNMATCHED_ACKS_MAX = 100_000;
 export const TOPIC_QUEUES_MAX = 65_536;
 /** Highest queue id of a topic in files and journal records that counts as real; queues of a popped topic lie in an array. */
 export const POP_QUEUE_ID_MAX = 65_535;
+/** Pops of lite topics that wait, about 300 bytes each; above it they are answered at once. */
+export const LITE_WAITING_MAX = 100_000;
 /** Topics whose routes are remembered for assigning queues. */
 export const TOPIC_ROUTES_MAX = 20_000;
 

@@ -84,6 +84,13 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   ),
   enableMultiDispatch: fixed("With enableLmq: list a message in every light queue that its INNER_MULTI_DISPATCH names"),
   enableLmqQuota: live("Refuse messages for new light queues beyond maxLmqConsumeQueueNum"),
+  maxLiteSubscriptionCount: live("Most pairs of client and lite topic; further subscriptions are refused"),
+  liteSubscriptionCheckInterval: fixed("Milliseconds between looks for clients whose lite subscriptions expired"),
+  liteSubscriptionCheckTimeoutMills: live(
+    "Milliseconds after which subscriptions that a client does not repeat expire",
+  ),
+  liteTtlCheckInterval: fixed("Milliseconds between looks for lite topics to delete"),
+  minLiteTTl: live("Milliseconds without a message that a lite topic lives at least, whatever its parent says"),
   maxLmqConsumeQueueNum: live("Most light queues, with enableLmqQuota"),
   longPollingEnable: live("Hold a pull that finds nothing until a message arrives"),
   shortPollingTimeMills: live("Milliseconds that a pull is held where long polling is off"),

@@ -3,6 +3,7 @@
  * (localBackend.ts); a proxy of its own would speak remoting instead. Nothing above it knows which.
  */
 import type { Buffer } from "node:buffer";
+import type { LiteSubscription } from "../protocol/bodies/liteSubscription.ts";
 import type { SubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
 import type { Caller, Reply } from "../protocol/dispatch.ts";
 import type { EndTransactionRequestHeader } from "../protocol/generated/headers.ts";
@@ -66,6 +67,21 @@ export interface PopAsk {
   attemptId: string | undefined;
 }
 
+/** A receive from the lite topics that a client subscribes to. */
+export interface PopLiteAsk {
+  brokerName: string;
+  clientId: string;
+  group: string;
+  /** The parent of the lite topics. */
+  topic: string;
+  maxMessages: number;
+  /** ms */
+  invisibleMs: number;
+  /** ms to wait for a first message */
+  pollMs: number;
+  attemptId: string | undefined;
+}
+
 /** A message given to a consumer. */
 export interface Popped {
   source: MessageSource;
@@ -118,6 +134,9 @@ export interface Backend {
   producerJoined(topic: string): void;
   send(messages: OutgoingMessages, caller: Caller): Promise<SendOutcome>;
   pop(ask: PopAsk, sink: PopSink): void;
+  popLite(ask: PopLiteAsk, sink: PopSink): void;
+  /** Tells the brokers of a lite topic's parent what a client subscribes to; `caller` hears of what it loses. */
+  subscribeLite(subscription: LiteSubscription, caller: Caller): Promise<Reply>;
   /** Acknowledges a message; `topic` is the one it was popped from. */
   ack(handle: ReceiptHandle, group: string, topic: string, address: string): Awaitable<Reply>;
   /** Gives a message a new deadline; the new handle, or why not. */

@@ -1,11 +1,13 @@
 /** The broker of this process behind the gRPC protocol: the same handlers that remoting calls (Apache: LocalMessageService). */
 import { Buffer } from "node:buffer";
 import { MESSAGE_TYPE } from "../broker/attributes.ts";
+import type { LiteMessage } from "../broker/lite/lites.ts";
 import { AUTO_CREATE_TOPIC } from "../broker/names.ts";
 import type { PopPart, PopResult } from "../broker/pop/popper.ts";
 import { ackMessage } from "../handlers/ack.ts";
 import { changeInvisible } from "../handlers/changeInvisible.ts";
 import { endTransaction } from "../handlers/endTransaction.ts";
+import { ackLite, applySubscription, changeLite, notifier, popLite } from "../handlers/lite.ts";
 import { need } from "../handlers/parts.ts";
 import { PopService, type PopTarget } from "../handlers/pop.ts";
 import { PlainPuller } from "../handlers/pullPlain.ts";
@@ -14,12 +16,15 @@ import { checkSend } from "../handlers/sendChecks.ts";
 import { sendList } from "../handlers/sendList.ts";
 import { sendMessage } from "../handlers/sendSpecial.ts";
 import type { TableParts } from "../handlers/table.ts";
+import { liteNameOf } from "../message/liteTopic.ts";
+import { LMQ_QUEUE_ID } from "../message/lmq.ts";
 import { parseMessageId } from "../message/messageId.ts";
 import { RecordView } from "../message/record.ts";
 import { MULTI_TAGS } from "../message/sysFlag.ts";
+import type { LiteSubscription } from "../protocol/bodies/liteSubscription.ts";
 import type { SubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
 import type { Caller, Reply, Row } from "../protocol/dispatch.ts";
-import { topicFlag } from "../protocol/extraInfo.ts";
+import { FLAG_NORMAL, ORDER_REVIVE_QID, topicFlag } from "../protocol/extraInfo.ts";
 import type { EndTransactionRequestHeader } from "../protocol/generated/headers.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
@@ -30,6 +35,7 @@ import type {
   BrokerQueues,
   OutgoingMessages,
   PopAsk,
+  PopLiteAsk,
   Popped,
   PopSink,
   PullAsk,
@@ -135,8 +141,47 @@ export class LocalBackend implements Backend {
     );
   }
 
+  popLite(ask: PopLiteAsk, sink: PopSink): void {
+    this.#own(ask.brokerName);
+    const alive = () => sink.open;
+    popLite(this.#parts, { ...ask, alive })
+      .then((outcome) => {
+        if (outcome === "nothing" || outcome === "full") sink.nothing(outcome === "full", "NO_MESSAGE_IN_QUEUE");
+        else if ("code" in outcome) sink.refused(outcome);
+        else sink.found(outcome.messages.map((message) => this.#lite(message, outcome.popTime, ask)));
+      })
+      .catch((error: unknown) => sink.failed(error));
+  }
+
+  #lite({ record, lmq, offset, count }: LiteMessage, popTime: number, ask: PopLiteAsk): Popped {
+    const view = new RecordView();
+    if (view.read(record, 0, record.length, false) !== "record") throw new Error(`${lmq} lists what is no message`);
+    const handle: ReceiptHandle = {
+      startOffset: 0,
+      popTime,
+      invisibleTime: ask.invisibleMs,
+      reviveQid: ORDER_REVIVE_QID,
+      topicFlag: FLAG_NORMAL,
+      brokerName: ask.brokerName,
+      queueId: LMQ_QUEUE_ID,
+      offset,
+      commitLogOffset: view.logOffset,
+      liteTopic: liteNameOf(lmq)?.lite,
+    };
+    return { source: { ...sourceOf(view), reconsumeTimes: count, queueOffset: offset }, handle };
+  }
+
+  async subscribeLite(subscription: LiteSubscription, caller: Caller): Promise<Reply> {
+    return applySubscription(this.#parts, subscription, notifier(subscription.clientId, caller)) ?? OK;
+  }
+
   ack(handle: ReceiptHandle, group: string, topic: string, address: string): Awaitable<Reply> {
     this.#own(handle.brokerName);
+    const { liteTopic } = handle;
+    if (liteTopic !== undefined) {
+      const outcome = ackLite(this.#parts, { ...handle, group, topic, liteTopic });
+      return outcome === "done" ? OK : outcome;
+    }
     return new Promise((resolve) => {
       const sink = {
         acked: (_opaque: number, _serialization: number, refusal: string | undefined) =>
@@ -157,7 +202,11 @@ export class LocalBackend implements Backend {
   ): Promise<ReceiptHandle | Reply> {
     this.#own(handle.brokerName);
     const ask = { ...handle, group, topic, newInvisibleTime: invisibleMs, suspend };
-    const reply = await changeInvisible(this.#parts, ask, address);
+    const { liteTopic } = handle;
+    const reply =
+      liteTopic === undefined
+        ? await changeInvisible(this.#parts, ask, address)
+        : changeLite(this.#parts, { ...ask, liteTopic }, invisibleMs, suspend);
     if (reply.code !== ResponseCode.SUCCESS) return reply;
     const { popTime, invisibleTime, reviveQid } = reply.header ?? {};
     return {

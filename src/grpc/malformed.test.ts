@@ -149,7 +149,7 @@ describe.each(["EndTransaction", "RecallMessage", "AckMessage", "ChangeInvisible
   hardly(name),
 );
 describe.each(["ForwardMessageToDeadLetterQueue", "NotifyClientTermination"])("%s", (name) => hardly(name));
-describe.each(["ReceiveMessage", "PullMessage"])("%s", (name) => hardly(name));
+describe.each(["ReceiveMessage", "PullMessage", "SyncLiteSubscription"])("%s", (name) => hardly(name));
 
 function hardly(name: string): void {
   const reply = codec(`${name}Response` as keyof Messages);
@@ -200,5 +200,6 @@ it("covers every method", () => {
   ];
   covered.push("EndTransaction", "RecallMessage", "AckMessage", "ChangeInvisibleDuration");
   covered.push("ForwardMessageToDeadLetterQueue", "NotifyClientTermination", "ReceiveMessage", "PullMessage");
+  covered.push("SyncLiteSubscription");
   expect(grpc.methods.filter((name) => !covered.includes(name))).toEqual([]);
 });

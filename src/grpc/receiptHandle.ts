@@ -21,6 +21,8 @@ export interface ReceiptHandle {
   offset: number;
   /** -1 when the handle does not say. */
   commitLogOffset: number;
+  /** The lite topic it came from; clients say it beside the text. */
+  liteTopic?: string | undefined;
 }
 
 const PARTS_MIN = 8;

@@ -10,7 +10,7 @@ import { Property } from "../message/properties.ts";
 import type { SubscriptionData } from "../protocol/bodies/subscriptionData.ts";
 import type { Caller, Reply } from "../protocol/dispatch.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
-import type { Backend, Popped } from "./backend.ts";
+import type { Backend, Popped, PopSink } from "./backend.ts";
 import { checkInvisibleTime, groupOf, topicOf } from "./checks.ts";
 import type { GrpcClients } from "./clients.ts";
 import type { Context } from "./context.ts";
@@ -25,6 +25,7 @@ import type { Renewals } from "./renewals.ts";
 import { need } from "./route.ts";
 import type { FrameSink } from "./server.ts";
 import { OK, type OutStatus, Refusal, statusOf, statusOfReply } from "./status.ts";
+import type { Consumption } from "./telemetry.ts";
 import { timestamp, toMs } from "./times.ts";
 
 export interface ReceiveParts {
@@ -36,9 +37,7 @@ export interface ReceiveParts {
   readonly renewals: Renewals;
   readonly outbound: Outbound;
   readonly callerOf: (context: Context) => Caller;
-  readonly maxAttemptsOf: (
-    context: Context,
-  ) => Promise<{ maxAttempts: number; fifo: boolean; requestTimeoutMs: number }>;
+  readonly consumptionOf: (context: Context) => Promise<Consumption>;
   readonly deadLetter: (popped: Popped, group: string, topic: string, caller: Caller) => Promise<Reply>;
 }
 
@@ -82,7 +81,7 @@ export class Receiving {
 
   async #pop(context: Context, request: ReceiveMessageRequest, sink: FrameSink): Promise<void> {
     const { config, backend, clock } = this.#parts;
-    const { maxAttempts, fifo, requestTimeoutMs } = await this.#parts.maxAttemptsOf(context);
+    const { maxAttempts, fifo, lite, requestTimeoutMs } = await this.#parts.consumptionOf(context);
     const pollMs = this.#pollingMs(context, request, requestTimeoutMs);
     const topic = topicOf(request.messageQueue?.topic ?? null);
     const group = groupOf(request.group);
@@ -101,41 +100,50 @@ export class Receiving {
     const caller = this.#parts.callerOf(context);
     const receive = { context, caller, group, topic, subscription, maxAttempts, autoRenew, sink };
     const { call } = context;
+    const { brokerName } = broker;
+    const maxMessages = Math.min(request.batchSize, MESSAGES_MAX);
+    const attemptId = request.attemptId ?? undefined;
+    const popSink: PopSink = {
+      address: call.peer.address,
+      get open() {
+        return !call.cancelled;
+      },
+      // What was popped is noted by this turn's log write, and must not be seen before.
+      found: (messages) =>
+        clock.endOfTurn(() => {
+          this.#deliver(receive, messages).catch((error) => this.#failed(receive, messages, error));
+        }),
+      nothing: (full, remark) =>
+        this.#finish(
+          sink,
+          full
+            ? { code: Code.TOO_MANY_REQUESTS, message: `polling full: ${remark}` }
+            : { code: Code.MESSAGE_NOT_FOUND, message: "no new message" },
+        ),
+      refused: (reply) => this.#finish(sink, refusalOf(reply)),
+      failed: (error) => this.#finish(sink, statusOf(error)),
+    };
+    if (lite) {
+      const { clientId } = context;
+      backend.popLite({ brokerName, clientId, group, topic, maxMessages, invisibleMs, pollMs, attemptId }, popSink);
+      return;
+    }
     backend.pop(
       {
-        brokerName: broker.brokerName,
+        brokerName,
         group,
         topic,
         // The queue that a client names does not count, also not for an ordered group.
         queueId: -1,
-        maxMessages: Math.min(request.batchSize, MESSAGES_MAX),
+        maxMessages,
         invisibleMs,
         pollMs,
         expressionType: subscription.expressionType,
         expression: subscription.subString,
         order: fifo,
-        attemptId: request.attemptId ?? undefined,
+        attemptId,
       },
-      {
-        address: call.peer.address,
-        get open() {
-          return !call.cancelled;
-        },
-        // What was popped is noted by this turn's log write, and must not be seen before.
-        found: (messages) =>
-          clock.endOfTurn(() => {
-            this.#deliver(receive, messages).catch((error) => this.#failed(receive, messages, error));
-          }),
-        nothing: (full, remark) =>
-          this.#finish(
-            sink,
-            full
-              ? { code: Code.TOO_MANY_REQUESTS, message: `polling full: ${remark}` }
-              : { code: Code.MESSAGE_NOT_FOUND, message: "no new message" },
-          ),
-        refused: (reply) => this.#finish(sink, refusalOf(reply)),
-        failed: (error) => this.#finish(sink, statusOf(error)),
-      },
+      popSink,
     );
   }
 

@@ -11,7 +11,10 @@ import { isBlank } from "./checks.ts";
 import type { GrpcClient } from "./clients.ts";
 import { type Context, versionOf } from "./context.ts";
 import { ClientType, type FilterExpression, FilterType, type SubscriptionEntry } from "./generated/messages.ts";
+import { LITE_CONSUMERS } from "./lite.ts";
 import { Refusal } from "./status.ts";
+
+const SIMPLE_CONSUMERS: ReadonlySet<number> = new Set([ClientType.SIMPLE_CONSUMER, ClientType.LITE_SIMPLE_CONSUMER]);
 
 export function registerProducer(registrations: Clients, client: GrpcClient, context: Context, topic: string): void {
   registrations.registerProducer(topic, asClient(client, context));
@@ -33,7 +36,7 @@ export async function registerConsumer(
   const config = await backend.group(group);
   if (config === undefined) throw new Refusal("ILLEGAL_CONSUMER_GROUP", `group not found: ${group}`);
   const bindTopic = config.attributes.get("lite.bind.topic") ?? "";
-  const lite = clientType === ClientType.LITE_PUSH_CONSUMER;
+  const lite = LITE_CONSUMERS.has(clientType);
   if (lite && bindTopic === "") {
     throw new Refusal("ILLEGAL_CONSUMER_GROUP", `regular group cannot use LITE mode: ${group}`);
   }
@@ -49,7 +52,7 @@ export async function registerConsumer(
     group,
     asClient(client, context),
     {
-      consumeType: clientType === ClientType.SIMPLE_CONSUMER ? "CONSUME_ACTIVELY" : "CONSUME_PASSIVELY",
+      consumeType: SIMPLE_CONSUMERS.has(clientType) ? "CONSUME_ACTIVELY" : "CONSUME_PASSIVELY",
       messageModel: lite ? "LITE_SELECTIVE" : "CLUSTERING",
       consumeFromWhere: "CONSUME_FROM_LAST_OFFSET",
     },

@@ -63,7 +63,17 @@ describe("the port", () => {
 
   it("answers unknown methods and oversized messages with their gRPC status", async () => {
     const one = client();
-    await expect(one.call("SyncLiteSubscription", {})).rejects.toMatchObject({ code: 12 });
+    const unknown = new Promise((_, reject) =>
+      one.client.makeUnaryRequest(
+        "/apache.rocketmq.v2.MessagingService/Nothing",
+        () => Buffer.alloc(0),
+        (bytes) => bytes,
+        {},
+        one.metadata(),
+        reject,
+      ),
+    );
+    await expect(unknown).rejects.toMatchObject({ code: 12 });
     const big = { messages: [{ topic: { name: "a" }, body: Buffer.alloc(9 << 20) }] };
     await expect(one.call("SendMessage", big)).rejects.toMatchObject({ code: 8 });
     const after = await one.call("QueryRoute", { topic: { name: "nothing" } });

@@ -13,6 +13,7 @@ import { GrpcClients } from "./clients.ts";
 import { type Context, contextOf } from "./context.ts";
 import type { Messages, Status } from "./generated/messages.ts";
 import { GrpcError } from "./grpcStatus.ts";
+import { goodbyeOf, syncLiteSubscription } from "./lite.ts";
 import { getOffset, queryOffset, updateOffset } from "./offsets.ts";
 import { Outbound } from "./outbound.ts";
 import { type Codec, codec, type Init } from "./proto.ts";
@@ -62,7 +63,14 @@ export class MessagingService {
           tranStateTableOffset: Number(header.tranStateTableOffset),
           commitLogOffset: Number(header.commitLogOffset),
         }),
-      removed: (client) => renewals.clientGone(client.clientId, client.group),
+      removed: (client) => {
+        renewals.clientGone(client.clientId, client.group);
+        const goodbye = goodbyeOf(client);
+        if (goodbye === undefined) return;
+        parts.backend
+          .subscribeLite(goodbye, client)
+          .catch((error: Error) => log.warn({ err: error, clientId: client.clientId }, "lite subscriptions were left"));
+      },
     });
     const renewals = new Renewals(clock, log, config, parts.backend, (clientId, group) => {
       const client = clients.find(clientId);
@@ -77,7 +85,7 @@ export class MessagingService {
       ...settling,
       outbound,
       clients,
-      maxAttemptsOf: (context) => consumption(telemetry, context),
+      consumptionOf: (context) => consumption(telemetry, context),
       deadLetter: (popped, group, topic, caller) => deadLetter(parts, popped, group, topic, caller),
     });
     this.clients = clients;
@@ -99,6 +107,7 @@ export class MessagingService {
       unary(log, "UpdateOffset", (context, request) => updateOffset(settling, context, request)),
       unary(log, "GetOffset", (context, request) => getOffset(settling, context, request)),
       unary(log, "QueryOffset", (context, request) => queryOffset(settling, context, request)),
+      unary(log, "SyncLiteSubscription", (context, request) => syncLiteSubscription(telemetry, context, request)),
       stream("PullMessage", (context, request, sink) => pullMessage({ ...parts, outbound }, context, request, sink)),
       stream("ReceiveMessage", (context, request, sink) => receiving.receive(context, request, sink)),
       { path: `${SERVICE}Telemetry`, kind: "bidi", open: (call, sink) => openTelemetry(telemetry, call, sink) },

@@ -50,7 +50,7 @@ function consumer(config: ProxyConfig, settings: Settings, group: SubscriptionGr
     fifo: consumeMessageOrderly,
     receiveBatchSize: config.grpcClientConsumerLongPollingBatchSize,
     longPollingTimeout: duration(config.grpcClientConsumerMaxLongPollingTimeoutMillis),
-    liteSubscriptionQuota: Number(attributes.get("lite.sub.client.quota") ?? LITE_QUOTA),
+    liteSubscriptionQuota: liteQuotaOf({ attributes }),
     maxLiteTopicSize: config.maxLiteTopicSize,
   };
   const said = Object.fromEntries(Object.entries(own ?? {}).filter(([, value]) => value !== null));
@@ -104,4 +104,9 @@ function metric(config: ProxyConfig, settings: Settings): Init<Settings>["metric
     default:
       return { on: false };
   }
+}
+
+/** Lite topics that one client of a group may subscribe to. */
+export function liteQuotaOf(group: Pick<SubscriptionGroupConfig, "attributes"> | undefined): number {
+  return Number(group?.attributes.get("lite.sub.client.quota") ?? LITE_QUOTA);
 }

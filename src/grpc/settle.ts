@@ -58,7 +58,8 @@ async function ackOne(
   entry: AckMessageEntry,
 ): Promise<OutStatus> {
   try {
-    const handle = await renewals.take(clientId, group, entry.messageId, entry.receiptHandle);
+    const taken = await renewals.take(clientId, group, entry.messageId, entry.receiptHandle);
+    const handle = withLiteTopic(taken, entry.liteTopic);
     needLive(handle, clock.now());
     const reply = await backend.ack(handle, group, topicOfHandle(handle, topic, group), call.peer.address);
     if (reply.code === ResponseCode.SUCCESS) return OK;
@@ -81,7 +82,8 @@ export async function changeInvisibleDuration(
     const group = groupOf(request.group);
     const invisibleMs = toMs(request.invisibleDuration);
     checkInvisibleTime(config, invisibleMs, 0);
-    const handle = await renewals.take(clientId, group, messageId, receiptHandle);
+    const taken = await renewals.take(clientId, group, messageId, receiptHandle);
+    const handle = withLiteTopic(taken, request.liteTopic);
     needLive(handle, clock.now());
     const changed = await backend.changeInvisible(
       handle,
@@ -107,7 +109,8 @@ export async function forwardToDeadLetterQueue(
   const topic = topicOf(request.topic);
   const group = groupOf(request.group);
   const { messageId } = request;
-  const handle = await parts.renewals.take(context.clientId, group, messageId, request.receiptHandle);
+  const taken = await parts.renewals.take(context.clientId, group, messageId, request.receiptHandle);
+  const handle = withLiteTopic(taken, request.liteTopic);
   const caller = parts.callerOf(context);
   const reply = await forward(parts, handle, messageId, group, topic, caller);
   return { status: reply.code === ResponseCode.SUCCESS ? OK : statusOfReply(reply) };
@@ -149,4 +152,9 @@ async function forward(
 
 function because({ remark }: Reply): string {
   return remark === undefined || remark === "" ? "" : ` (${remark})`;
+}
+
+/** Handles do not name the lite topic; clients do. */
+function withLiteTopic(handle: ReceiptHandle, liteTopic: string | null): ReceiptHandle {
+  return liteTopic ? { ...handle, liteTopic } : handle;
 }

@@ -20,6 +20,7 @@ import {
   type TelemetryCommand,
 } from "./generated/messages.ts";
 import { GrpcError } from "./grpcStatus.ts";
+import { LITE_CONSUMERS } from "./lite.ts";
 import { codec, type Init } from "./proto.ts";
 import { registerConsumer, registerProducer, subscriptionsOf } from "./registry.ts";
 import type { FrameSink, Incoming, RpcCall } from "./server.ts";
@@ -40,7 +41,7 @@ const CLIENT_TYPE_NAMES = new Map<number, string>(Object.entries(ClientType).map
 const CONSUMERS: ReadonlySet<number> = new Set([
   ClientType.PUSH_CONSUMER,
   ClientType.SIMPLE_CONSUMER,
-  ClientType.LITE_PUSH_CONSUMER,
+  ...LITE_CONSUMERS,
 ]);
 const NO_SETTINGS = "cannot find client settings for this client";
 
@@ -156,17 +157,23 @@ export async function settingsOf(parts: TelemetryParts, settings: Settings): Pro
   return mergedSettings(parts.config, settings, group === undefined ? undefined : await parts.backend.group(group));
 }
 
+export interface Consumption {
+  maxAttempts: number;
+  fifo: boolean;
+  /** From the lite topics that it subscribes to. */
+  lite: boolean;
+  requestTimeoutMs: number;
+}
+
 /** How a consumer receives, by its settings and its group. @throws Refusal for a client that sent none */
-export async function consumption(
-  parts: TelemetryParts,
-  context: Context,
-): Promise<{ maxAttempts: number; fifo: boolean; requestTimeoutMs: number }> {
+export async function consumption(parts: TelemetryParts, context: Context): Promise<Consumption> {
   const settings = await parts.clients.settingsOf(context.clientId);
   if (settings === undefined) throw new Refusal("INTERNAL_SERVER_ERROR", NO_SETTINGS);
   const { backoffPolicy, subscription } = await settingsOf(parts, settings);
   return {
     maxAttempts: backoffPolicy?.maxAttempts ?? 1,
     fifo: subscription?.fifo ?? false,
+    lite: LITE_CONSUMERS.has(settings.clientType),
     requestTimeoutMs: toMs(settings.requestTimeout),
   };
 }

@@ -2,6 +2,7 @@
  * ACK_MESSAGE and BATCH_ACK_MESSAGE (Apache: AckMessageProcessor). The acknowledgements of one turn are noted together and
  * answered when the note is in the log; one whose time is over, or that is a repetition, is answered at once.
  */
+import type { Lites } from "../broker/lite/lites.ts";
 import type { AckSink } from "../broker/pop/acks.ts";
 import type { AckOutcome, Handle } from "../broker/pop/inFlight.ts";
 import type { Pops } from "../broker/pop/pops.ts";
@@ -14,9 +15,14 @@ import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import { FLAG_ONEWAY } from "../protocol/headerView.ts";
 import { AckRequest, writeSuccess } from "../protocol/popCodec.ts";
 import type { MessageStore } from "../store/messageStore.ts";
+import { ackLite } from "./lite.ts";
 import { type BrokerParts, ok, refuse, requestRow } from "./parts.ts";
 
-export type AckParts = Omit<BrokerParts, "store"> & { readonly store: MessageStore; readonly pops: Pops };
+export type AckParts = Omit<BrokerParts, "store"> & {
+  readonly store: MessageStore;
+  readonly pops: Pops;
+  readonly lites: Lites;
+};
 
 const ATTACHMENT = "ack";
 
@@ -58,8 +64,11 @@ export function ackRows(parts: AckParts): Row[] {
         const { opaque, serialization } = request;
         const oneway = (call.view.flag & FLAG_ONEWAY) !== 0;
         const sink = oneway ? NOBODY : sinkOf(call);
+        const { liteTopic } = request;
         const outcome =
-          request.liteTopic === "" ? ackMessage(parts, ask, call.caller.address, sink, opaque, serialization) : LITE;
+          liteTopic === ""
+            ? ackMessage(parts, ask, call.caller.address, sink, opaque, serialization)
+            : ackLite(parts, { ...ask, liteTopic });
         if (outcome === "waiting" || oneway) return;
         if (outcome === "done") writeSuccess(call.out, opaque);
         else call.out.reply(opaque, serialization, outcome);
@@ -68,8 +77,6 @@ export function ackRows(parts: AckParts): Row[] {
     requestRow("BATCH_ACK_MESSAGE", undefined, (call) => ackBatch(parts, call)),
   ];
 }
-
-const LITE: Reply = refuse("INVALID_PARAMETER", "group type or bind topic not match.");
 
 /** Whoever sent it does not wait. */
 const NOBODY: AckSink = { acked: () => {} };

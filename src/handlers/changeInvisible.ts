@@ -9,6 +9,7 @@ import { FAQ_HINT } from "../protocol/faq.ts";
 import { ChangeInvisibleTimeRequestHeader } from "../protocol/generated/headers.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import type { AckAsk, AckParts } from "./ack.ts";
+import { changeLite } from "./lite.ts";
 import { need, ok, refuse, requestRow } from "./parts.ts";
 
 export function changeInvisibleRows(parts: AckParts): Row[] {
@@ -33,22 +34,23 @@ function changeFromWire(parts: AckParts, call: Call<ChangeInvisibleTimeRequestHe
   const text = Buffer.from(need(header.extraInfo, "extraInfo"));
   const handle = new ExtraInfo();
   handle.read(text, 0, text.length);
-  return changeInvisible(
-    parts,
-    {
-      group: need(header.consumerGroup, "consumerGroup"),
-      topic: need(header.topic, "topic"),
-      queueId: need(header.queueId, "queueId"),
-      offset: need(header.offset, "offset"),
-      newInvisibleTime: need(header.invisibleTime, "invisibleTime"),
-      suspend: header.suspend ?? false,
-      startOffset: handle.ckQueueOffset,
-      popTime: handle.popTime,
-      invisibleTime: handle.invisibleTime,
-      reviveQid: handle.reviveQid,
-    },
-    call.caller.address,
-  );
+  const ask = {
+    group: need(header.consumerGroup, "consumerGroup"),
+    topic: need(header.topic, "topic"),
+    queueId: need(header.queueId, "queueId"),
+    offset: need(header.offset, "offset"),
+    newInvisibleTime: need(header.invisibleTime, "invisibleTime"),
+    suspend: header.suspend ?? false,
+    startOffset: handle.ckQueueOffset,
+    popTime: handle.popTime,
+    invisibleTime: handle.invisibleTime,
+    reviveQid: handle.reviveQid,
+  };
+  const { liteTopic } = header;
+  if (liteTopic !== undefined && liteTopic !== "") {
+    return changeLite(parts, { ...ask, liteTopic }, ask.newInvisibleTime, ask.suspend);
+  }
+  return changeInvisible(parts, ask, call.caller.address);
 }
 
 /** Gives a message a new deadline; the reply's header is what its new handle is made of. */

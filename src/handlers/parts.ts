@@ -10,6 +10,7 @@ import type { Clients } from "../broker/clients.ts";
 import type { ConsumerFilters } from "../broker/consumerFilters.ts";
 import type { Counters } from "../broker/counters.ts";
 import type { Groups } from "../broker/groups.ts";
+import type { Lites } from "../broker/lite/lites.ts";
 import type { Offsets } from "../broker/offsets.ts";
 import type { Pops } from "../broker/pop/pops.ts";
 import type { QueueLocks } from "../broker/queueLocks.ts";
@@ -56,6 +57,7 @@ export interface BrokerParts {
   readonly schedule: Schedule;
   readonly timers: Timers;
   readonly pops: Pick<Pops, "topicDeleted">;
+  readonly lites: Pick<Lites, "parentDeleted">;
   readonly registration: Registration;
   readonly stats: BrokerStats;
   /** Memory of the machine: what lies further behind the end of the log cannot all be cached. */

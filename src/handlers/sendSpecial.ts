@@ -17,6 +17,7 @@ import type { SendRequest } from "../protocol/sendCodec.ts";
 import type { NewMessage } from "../store/types.ts";
 import { appendReply } from "./appendReply.ts";
 import { rejectedTransaction } from "./halfSend.ts";
+import { dispatchLite } from "./lite.ts";
 import { refuse } from "./parts.ts";
 import { recallHandleOf } from "./recall.ts";
 import type { Sender } from "./send.ts";
@@ -62,6 +63,8 @@ export async function sendMessage(
   properties.delete("POP_CK");
   const uniqueKey = properties.get(Property.UNIQUE_KEY) || newUniqueKey(parts.clock.now(), parts.random);
   properties.set(Property.UNIQUE_KEY, uniqueKey);
+  const noLite = dispatchLite(parts.config, message.topic, properties);
+  if (noLite !== undefined) return noLite;
   placeByPriority(message, topic);
   const half = isPrepared(message);
   if (half && parts.config.rejectTransactionMessage) return rejectedTransaction(parts);

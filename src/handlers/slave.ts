@@ -34,6 +34,8 @@ const SENDS: readonly Name[] = ["SEND_MESSAGE", "SEND_MESSAGE_V2", "SEND_BATCH_M
 const PULLS: readonly Name[] = ["PULL_MESSAGE", "LITE_PULL_MESSAGE"];
 const POPS: readonly Name[] = [
   "POP_MESSAGE",
+  "POP_LITE_MESSAGE",
+  "LITE_SUBSCRIPTION_CTL",
   "PEEK_MESSAGE",
   "ACK_MESSAGE",
   "BATCH_ACK_MESSAGE",

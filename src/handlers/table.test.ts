@@ -59,6 +59,7 @@ describe("the dispatch tables", () => {
       "NOTIFICATION",
       "PEEK_MESSAGE",
       "POLLING_INFO",
+      "POP_LITE_MESSAGE",
       "POP_MESSAGE",
       "PULL_MESSAGE",
     ]);

@@ -1,5 +1,6 @@
 /** The broker's dispatch table: what it answers is what is listed here. */
 import type { BroadcastOffsets } from "../broker/broadcastOffsets.ts";
+import type { Lites } from "../broker/lite/lites.ts";
 import type { Pops } from "../broker/pop/pops.ts";
 import type { PullHolds } from "../broker/pullHolds.ts";
 import type { RequestModes } from "../broker/requestModes.ts";
@@ -22,6 +23,7 @@ import { endTransactionRows } from "./endTransaction.ts";
 import { groupAdminRows } from "./groupAdmin.ts";
 import { type HaView, haRows } from "./ha.ts";
 import { halfMessageRows } from "./halfMessages.ts";
+import { liteRows } from "./lite.ts";
 import { lockRows } from "./locks.ts";
 import { messageRows } from "./messages.ts";
 import { offsetRows } from "./offsets.ts";
@@ -46,6 +48,7 @@ export type TableParts = Omit<BrokerParts, "store"> & {
   readonly broadcasts: BroadcastOffsets;
   readonly transactions: Transactions;
   readonly pops: Pops;
+  readonly lites: Lites;
   readonly requestModes: RequestModes;
   readonly routes: TopicRoutes;
   readonly ha?: HaView;
@@ -61,6 +64,7 @@ export function brokerRows(parts: TableParts): Row[] {
     ...ackRows(parts),
     ...changeInvisibleRows(parts),
     ...popInfoRows(parts),
+    ...liteRows(parts),
     ...assignmentRows(parts),
     ...sendBackRows(parts),
     ...clientRows(parts),

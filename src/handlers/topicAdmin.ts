@@ -1,6 +1,7 @@
 /** Topics: created, changed, deleted, listed (Apache: AdminBrokerProcessor). */
 import { TOPIC_QUEUES_MAX } from "../base/limits.ts";
 import { MESSAGE_TYPE, parseAttributeChanges } from "../broker/attributes.ts";
+import { isLiteTopic } from "../broker/lite/liteGroups.ts";
 import { sameTopicConfig } from "../broker/model.ts";
 import { topicNameProblem } from "../broker/names.ts";
 import { decodeDataVersion, sameDataVersion } from "../protocol/bodies/dataVersion.ts";
@@ -30,7 +31,7 @@ import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
 type Parts = Pick<
   BrokerParts,
-  "config" | "topics" | "offsets" | "clients" | "registration" | "stats" | "store" | "log" | "timers" | "pops"
+  "config" | "topics" | "offsets" | "clients" | "registration" | "stats" | "store" | "log" | "timers" | "pops" | "lites"
 >;
 
 const FILTER_TYPES: readonly string[] = ["SINGLE_TAG", "MULTI_TAG"];
@@ -143,6 +144,7 @@ async function remove(parts: Parts, { header }: Call<DeleteTopicRequestHeader>):
       }
     }
   }
+  if (isLiteTopic(topics.get(topic))) parts.lites.parentDeleted(topic);
   const deletions: Promise<void>[] = [];
   for (const name of doomed) {
     topics.delete(name);

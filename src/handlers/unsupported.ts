@@ -9,7 +9,7 @@ type Name = keyof typeof RequestCode;
 
 const DEAD = "no release of Apache RocketMQ sends or serves this code; it is only a name";
 const TO_CLIENTS = "brokers send this code to clients; no broker takes it";
-const LITE = "lite topics are not part of this version yet";
+const LITE = "lite topics work, what operators may ask about them is not part of this version yet";
 const STATIC = "static topics, whose queues span several brokers, are not part of this version yet";
 const ACTING_MASTER = "slaves that act for their master (enableSlaveActingMaster) are not part of this version yet";
 const ROLES =
@@ -29,6 +29,7 @@ const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
     "GET_CLIENT_CONFIG",
     "SUSPEND_CONSUMER",
     "RESUME_CONSUMER",
+    "ACK_LITE_MESSAGE",
     "RESET_CONSUMER_OFFSET_IN_CONSUMER",
     "RESET_CONSUMER_OFFSET_IN_BROKER",
     "ADJUST_CONSUMER_THREAD_POOL",
@@ -47,9 +48,6 @@ const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
   ],
   [
     LITE,
-    "POP_LITE_MESSAGE",
-    "LITE_SUBSCRIPTION_CTL",
-    "ACK_LITE_MESSAGE",
     "GET_BROKER_LITE_INFO",
     "GET_PARENT_TOPIC_INFO",
     "GET_LITE_TOPIC_INFO",

@@ -10,6 +10,7 @@ import { Clients } from "../broker/clients.ts";
 import { ConsumerFilters } from "../broker/consumerFilters.ts";
 import { Counters } from "../broker/counters.ts";
 import { Groups } from "../broker/groups.ts";
+import { Lites } from "../broker/lite/lites.ts";
 import { Offsets } from "../broker/offsets.ts";
 import { Pops } from "../broker/pop/pops.ts";
 import { PullHolds } from "../broker/pullHolds.ts";
@@ -132,6 +133,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     log,
     orderFile: metadata("consumerOrderInfo.json", () => store.sync()),
   });
+  const lites = new Lites(config, store, topics, groups, offsets, clock, log);
   const requestModes = new RequestModes(metadata("messageRequestMode.json"), log);
   const client = new RemotingClient(clock, turn, log);
   const ask: RequestTo = (address, code, header, body, timeoutMs) =>
@@ -166,6 +168,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     locks,
     holds,
     pops,
+    lites,
     requestModes,
     routes,
     schedule,
@@ -210,6 +213,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   broadcasts.start();
   consumerFilters.start();
   holds.start();
+  if (!isSlave) lites.start();
   routes.start();
   stats.start();
   counters.start();
@@ -232,6 +236,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
         () => master.stop(),
         () => slave?.stop(),
         () => holds.stop(),
+        () => lites.stop(),
         () => routes.stop(),
         () => (isSlave ? undefined : pops.stop()),
         () => schedule.stop(),

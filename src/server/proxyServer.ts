@@ -2,6 +2,7 @@
 import { Clients } from "../broker/clients.ts";
 import type { ProxyConfig } from "../config/index.ts";
 import { Brokers } from "../grpc/remote/brokers.ts";
+import { noticeRows } from "../grpc/remote/notices.ts";
 import { TransactionProducers } from "../grpc/remote/producers.ts";
 import { RemoteBackend } from "../grpc/remote/remoteBackend.ts";
 import { RemotingClient } from "../remoting/client.ts";
@@ -57,7 +58,7 @@ export async function startProxyServer(
     registrations,
     topicType: (topic) => backend.topicType(topic),
   });
-  const client = new RemotingClient(clock, turn, log, producers.rows());
+  const client = new RemotingClient(clock, turn, log, [...producers.rows(), ...noticeRows(registrations)]);
   const parts = { clock, random, log, registrations, disk, backend: () => Promise.resolve(backend) };
   const grpc = await startGrpcServer(parts, config, bind);
   registrations.start();

@@ -12,6 +12,7 @@ import { Clients } from "../broker/clients.ts";
 import { ConsumerFilters } from "../broker/consumerFilters.ts";
 import { Counters } from "../broker/counters.ts";
 import { Groups } from "../broker/groups.ts";
+import { Lites } from "../broker/lite/lites.ts";
 import { Offsets } from "../broker/offsets.ts";
 import { Pops } from "../broker/pop/pops.ts";
 import { PullHolds } from "../broker/pullHolds.ts";
@@ -271,6 +272,7 @@ export async function wireBroker(
     holds: new PullHolds(clock),
     broadcasts,
     pops,
+    lites: new Lites(config, store, topics, groups, offsets, clock, log),
     requestModes: new RequestModes(file("messageRequestMode.json"), log),
     routes: new TopicRoutes(config, nobody, clock, log),
     schedule,
@@ -294,6 +296,7 @@ export async function wireBroker(
     schedule.start();
   }
   parts.holds.start();
+  if (!isSlave) parts.lites.start();
   const broker: WireBroker = {
     ...parts,
     checks,
@@ -303,6 +306,7 @@ export async function wireBroker(
     client: (from) => new WireClient(broker, from),
     async close() {
       parts.holds.stop();
+      parts.lites.stop();
       if (!isSlave) await finish(clock, pops.stop());
       await finish(clock, offsets.stop());
       await finish(clock, schedule.stop());

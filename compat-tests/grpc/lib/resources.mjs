@@ -42,7 +42,9 @@ export async function createResources(brokerPort, run, names) {
         });
       }
       for (const [suffix, settings] of Object.entries(groups)) {
-        const config = { ...GROUP_DEFAULTS, groupName: nameOf(run, name, suffix), ...settings };
+        const { bind, ...given } = settings;
+        const config = { ...GROUP_DEFAULTS, groupName: nameOf(run, name, suffix), ...given };
+        if (bind) config.attributes = { ...given.attributes, "+lite.bind.topic": nameOf(run, name, bind) };
         await ask(UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, {}, Buffer.from(JSON.stringify(config)));
       }
     }

@@ -65,6 +65,24 @@ export const SCENARIOS = {
   },
 };
 
+Object.assign(SCENARIOS, {
+  lite: {
+    about: "lite topics, each in order, as they are subscribed to",
+    topics: { lite: "LITE" },
+    groups: { g: { bind: "lite", consumeMessageOrderly: true } },
+  },
+  "lite-retry": {
+    about: "a failure holds up its lite topic",
+    topics: { lite: "LITE" },
+    groups: { g: { ...SOON, bind: "lite", consumeMessageOrderly: true } },
+  },
+  "lite-exclusive": {
+    about: "the newest subscriber takes a lite topic over",
+    topics: { lite: "LITE" },
+    groups: { exclusive: { bind: "lite", attributes: { "+lite.sub.model": "Exclusive" } } },
+  },
+});
+
 /** The name of a scenario's topic or group. */
 export function nameOf(run, scenario, suffix) {
   return `G${run}_${scenario.replaceAll("-", "_")}_${suffix}`;

@@ -13,12 +13,14 @@ import { SkylarkProxy } from "./skylarkProxy.mjs";
 
 const BIN = join(process.env.SKYLARK_ROOT ?? fileURLToPath(new URL("../../../", import.meta.url)), "bin");
 const START_LIMIT_MS = 120_000;
-/** Undecided transactions are asked about after seconds; SQL92 filters and recalls are allowed. */
+/** Undecided transactions are asked about after seconds; SQL92 filters, recalls and lite topics are allowed. */
 const SETTINGS = {
   transactionTimeOut: 3_000,
   transactionCheckInterval: 3_000,
   enablePropertyFilter: true,
   recallMessageEnable: true,
+  enableLmq: true,
+  enableMultiDispatch: true,
 };
 
 /** Offset of the gRPC port behind the NameServer's: no other port of the block lies there. */

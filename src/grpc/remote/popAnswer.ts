@@ -4,6 +4,7 @@
  * need stands in the header's lists, `flag queueId value` separated by semicolons.
  */
 import type { Buffer } from "node:buffer";
+import { liteNameOf } from "../../message/liteTopic.ts";
 import { LMQ_QUEUE_ID, lmqPlaces } from "../../message/lmq.ts";
 import { Property } from "../../message/properties.ts";
 import { RecordView } from "../../message/record.ts";
@@ -47,6 +48,37 @@ export function readPopped(answer: Answer, brokerName: string, topic: string): P
     popped.push({ source: count > 0 ? { ...source, reconsumeTimes: count } : source, handle });
   }
   return popped;
+}
+
+/** The messages in a broker's answer to POP_LITE_MESSAGE (processPopLiteResponse). @throws Error when it cannot be understood */
+export function readLitePopped(answer: Answer, brokerName: string): Popped[] {
+  const counts = (answer.fields.get("orderCountInfo") ?? "").split(";");
+  const views = [...recordsIn(answer.body, brokerName)];
+  return views.flatMap((view, i) => {
+    const source = sourceOf(view);
+    const { properties } = source;
+    const [place] = lmqPlaces(
+      properties.get(Property.INNER_MULTI_DISPATCH),
+      properties.get(Property.INNER_MULTI_QUEUE_OFFSET),
+    );
+    const lite = place === undefined ? undefined : liteNameOf(place[0]);
+    if (lite === undefined) return [];
+    // A count by itself, or `flag qoQUEUE%OFFSET count`.
+    const count = counts.length === views.length ? Number(counts[i].split(" ").at(-1)) || 0 : 0;
+    const handle: ReceiptHandle = {
+      startOffset: 0,
+      popTime: numberOf(answer, "popTime"),
+      invisibleTime: numberOf(answer, "invisibleTime"),
+      reviveQid: numberOf(answer, "reviveQid"),
+      brokerName,
+      topicFlag: FLAG_NORMAL,
+      queueId: LMQ_QUEUE_ID,
+      offset: place[1],
+      commitLogOffset: view.logOffset,
+      liteTopic: lite.lite,
+    };
+    return [{ source: { ...source, reconsumeTimes: count, queueOffset: place[1] }, handle }];
+  });
 }
 
 /** The messages in a broker's answer to PULL_MESSAGE. @throws Error when it cannot be understood */

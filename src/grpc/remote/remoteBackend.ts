@@ -15,6 +15,7 @@ import {
   TRANSACTION_PREPARED,
   TRANSACTION_ROLLBACK,
 } from "../../message/sysFlag.ts";
+import { encodeLiteSubscriptions, type LiteSubscription } from "../../protocol/bodies/liteSubscription.ts";
 import type { SubscriptionGroupConfig } from "../../protocol/bodies/subscriptionGroup.ts";
 import type { TopicRouteData } from "../../protocol/bodies/topicRoute.ts";
 import type { Answer, Caller, Reply } from "../../protocol/dispatch.ts";
@@ -28,6 +29,7 @@ import type {
   BrokerQueues,
   OutgoingMessages,
   PopAsk,
+  PopLiteAsk,
   PopSink,
   PullAsk,
   Pulled,
@@ -36,7 +38,7 @@ import type {
 } from "../backend.ts";
 import type { ReceiptHandle } from "../receiptHandle.ts";
 import { addressIn, type Brokers } from "./brokers.ts";
-import { readPopped, readSources } from "./popAnswer.ts";
+import { readLitePopped, readPopped, readSources } from "./popAnswer.ts";
 
 /** What Apache's proxy writes into the header of every send. */
 const DEFAULT_TOPIC_QUEUES = 4;
@@ -47,6 +49,12 @@ const POP_EXTRA_MS = 10_000;
 /** PullSysFlag: wait when there is nothing; the subscription is in the request. */
 const PULL_SUSPEND = 0x2;
 const PULL_SUBSCRIPTION = 0x4;
+const NOTHING_WRONG: Answer = {
+  code: ResponseCode.SUCCESS,
+  remark: undefined,
+  fields: new Map(),
+  body: Buffer.alloc(0),
+};
 const OK: Reply = Object.freeze({ code: ResponseCode.SUCCESS });
 
 export class RemoteBackend implements Backend {
@@ -122,12 +130,22 @@ export class RemoteBackend implements Backend {
       order: ask.order,
       attemptId: ask.attemptId,
     };
+    this.#popped(ask, RequestCode.POP_MESSAGE, header, sink, readPopped);
+  }
+
+  #popped(
+    { brokerName, topic, pollMs }: Pick<PopAsk, "brokerName" | "topic" | "pollMs">,
+    code: number,
+    header: Fields,
+    sink: PopSink,
+    read: typeof readPopped,
+  ): void {
     this.#brokers
-      .ask(ask.brokerName, RequestCode.POP_MESSAGE, header, undefined, ask.pollMs + POP_EXTRA_MS)
+      .ask(brokerName, code, header, undefined, pollMs + POP_EXTRA_MS)
       .then((answer) => {
         switch (answer.code) {
           case ResponseCode.SUCCESS:
-            sink.found(readPopped(answer, ask.brokerName, ask.topic));
+            sink.found(read(answer, brokerName, topic));
             return;
           case ResponseCode.POLLING_FULL:
           case ResponseCode.POLLING_TIMEOUT:
@@ -139,6 +157,30 @@ export class RemoteBackend implements Backend {
         }
       })
       .catch((error: unknown) => sink.failed(error));
+  }
+
+  popLite(ask: PopLiteAsk, sink: PopSink): void {
+    const header = {
+      clientId: ask.clientId,
+      consumerGroup: ask.group,
+      topic: ask.topic,
+      maxMsgNum: ask.maxMessages,
+      invisibleTime: ask.invisibleMs,
+      pollTime: ask.pollMs,
+      bornTime: this.#clock.now(),
+      attemptId: ask.attemptId,
+    };
+    this.#popped(ask, RequestCode.POP_LITE_MESSAGE, header, sink, readLitePopped);
+  }
+
+  /** Every broker of the parent hears of it: each has the lite topics whose messages it was sent. */
+  async subscribeLite(subscription: LiteSubscription): Promise<Reply> {
+    const brokers = (await this.route(subscription.topic)) ?? [];
+    const body = encodeLiteSubscriptions([subscription]);
+    const answers = await Promise.all(
+      brokers.map(({ brokerName }) => this.#brokers.ask(brokerName, RequestCode.LITE_SUBSCRIPTION_CTL, {}, body)),
+    );
+    return replyOf(answers.find(({ code }) => code !== ResponseCode.SUCCESS) ?? NOTHING_WRONG);
   }
 
   async ack(handle: ReceiptHandle, group: string, topic: string): Promise<Reply> {
@@ -236,8 +278,9 @@ function queuesOf(route: TopicRouteData | undefined): readonly BrokerQueues[] | 
 
 /** What names a delivery to the broker. */
 function settling(handle: ReceiptHandle, group: string, topic: string) {
-  const { startOffset, popTime, invisibleTime, reviveQid, topicFlag, brokerName, queueId, offset } = handle;
+  const { startOffset, popTime, invisibleTime, reviveQid, topicFlag, brokerName, queueId, offset, liteTopic } = handle;
   return {
+    liteTopic,
     consumerGroup: group,
     topic,
     queueId,

@@ -23,7 +23,7 @@ public final class Scenarios {
     private Scenarios() {
     }
 
-    interface Scenario {
+    public interface Scenario {
         void run(Ctx ctx) throws Exception;
     }
 
@@ -32,6 +32,13 @@ public final class Scenarios {
         ProducerScenarios.register(all);
         SimpleScenarios.register(all);
         PushScenarios.register(all);
+        try {
+            Class.forName("skylark.grpc.LiteScenarios").getMethod("register", Map.class).invoke(null, all);
+        } catch (ClassNotFoundException e) {
+            // This version of the client knows no lite topics.
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException(e);
+        }
         return all;
     }
 
