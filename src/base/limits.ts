@@ -75,6 +75,8 @@ export const TOPIC_QUEUES_MAX = 65_536;
 export const POP_QUEUE_ID_MAX = 65_535;
 /** Pops of lite topics that wait, about 300 bytes each; above it they are answered at once. */
 export const LITE_WAITING_MAX = 100_000;
+/** Clients of lite topics, about 500 bytes each without their subscriptions; above it new ones are refused. */
+export const LITE_CLIENTS_MAX = 100_000;
 /** Topics whose routes are remembered for assigning queues. */
 export const TOPIC_ROUTES_MAX = 20_000;
 

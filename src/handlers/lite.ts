@@ -4,14 +4,8 @@
  */
 import { Buffer } from "node:buffer";
 import { isLiteTopic, liteGroupOf } from "../broker/lite/liteGroups.ts";
-import type { Notify } from "../broker/lite/liteSubscriptions.ts";
-import {
-  type LiteMessage,
-  type LitePop,
-  LiteQuotaError,
-  LiteSubscriptionError,
-  type Lites,
-} from "../broker/lite/lites.ts";
+import { LiteQuotaError, type Notify } from "../broker/lite/liteSubscriptions.ts";
+import { type LiteMessage, type LitePop, LiteSubscriptionError, type Lites } from "../broker/lite/lites.ts";
 import { isReadable } from "../broker/model.ts";
 import { LITE_TOPIC_PROPERTY, liteNameOf, lmqOf } from "../message/liteTopic.ts";
 import { Property } from "../message/properties.ts";
@@ -62,8 +56,9 @@ export async function popLite(parts: LiteParts, ask: PopLiteAsk): Promise<PopLit
   };
   const found = pop();
   if (found !== undefined) return found;
-  const client = lites.subscriptions.touch(ask.clientId, ask.group, ask.topic);
   if (ask.pollMs <= 0) return "nothing";
+  const client = known(lites, ask);
+  if (client === undefined) return "full";
   return new Promise((resolve) => {
     const waiting = lites.subscriptions.wait(client, {
       clientId: ask.clientId,
@@ -77,6 +72,16 @@ export async function popLite(parts: LiteParts, ask: PopLiteAsk): Promise<PopLit
     });
     if (!waiting) resolve("full");
   });
+}
+
+/** A client may ask before it has said what it subscribes to; undefined when there are too many. */
+function known({ subscriptions }: Lites, { clientId, group, topic }: PopLiteAsk) {
+  try {
+    return subscriptions.touch(clientId, group, topic);
+  } catch (error) {
+    if (error instanceof LiteQuotaError) return undefined;
+    throw error;
+  }
 }
 
 function checkPop({ config, topics, groups }: LiteParts, ask: PopLiteAsk): Reply | undefined {

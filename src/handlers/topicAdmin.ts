@@ -144,8 +144,8 @@ async function remove(parts: Parts, { header }: Call<DeleteTopicRequestHeader>):
       }
     }
   }
-  if (isLiteTopic(topics.get(topic))) parts.lites.parentDeleted(topic);
   const deletions: Promise<void>[] = [];
+  if (isLiteTopic(topics.get(topic))) deletions.push(parts.lites.parentDeleted(topic));
   for (const name of doomed) {
     topics.delete(name);
     offsets.deleteTopic(name);

@@ -107,7 +107,7 @@ export function fakeBroker(options: Record<string, string> = {}): FakeBroker {
     schedule,
     timers: new NoTimers(config, () => clock.now()),
     pops: { topicDeleted() {} },
-    lites: { parentDeleted() {} },
+    lites: { parentDeleted: async () => {} },
     registration,
     stats,
     memoryBytes: 1_000,

@@ -8,7 +8,7 @@
  * clients of a wildcard group share one set.
  */
 import type { Clock, Timer } from "../../base/clock.ts";
-import { LITE_WAITING_MAX } from "../../base/limits.ts";
+import { LITE_CLIENTS_MAX, LITE_WAITING_MAX } from "../../base/limits.ts";
 
 /** A pop that waits. */
 export interface LiteWaiter {
@@ -22,6 +22,9 @@ export interface LiteWaiter {
 
 /** How to tell a client that it lost a lite topic. */
 export type Notify = (group: string, lmq: string) => void;
+
+/** Clients or subscriptions that would be too many; becomes LITE_SUBSCRIPTION_QUOTA_EXCEEDED. */
+export class LiteQuotaError extends Error {}
 
 export class LiteClient {
   readonly clientId: string;
@@ -98,7 +101,7 @@ export class LiteSubscriptions {
     return this.#byLmq.get(lmq);
   }
 
-  /** A client is there, with or without subscriptions. One that changed its group begins anew. */
+  /** A client is there, with or without subscriptions. One that changed its group begins anew. @throws LiteQuotaError */
   touch(clientId: string, group: string, topic: string, notify?: Notify): LiteClient {
     let client = this.#clients.get(clientId);
     if (client !== undefined && (client.group !== group || client.topic !== topic)) {
@@ -106,6 +109,8 @@ export class LiteSubscriptions {
       client = undefined;
     }
     if (client === undefined) {
+      if (this.#clients.size >= LITE_CLIENTS_MAX)
+        throw new LiteQuotaError(`there are ${LITE_CLIENTS_MAX} lite clients`);
       client = new LiteClient(clientId, group, topic, new Set());
       this.#clients.set(clientId, client);
     }

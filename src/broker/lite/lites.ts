@@ -19,7 +19,7 @@ import type { Offsets } from "../offsets.ts";
 import type { Topics } from "../topics.ts";
 import { expirationMinutesOf, isLiteTopic, type LiteGroup, liteGroupOf } from "./liteGroups.ts";
 import { LiteOrders } from "./liteOrders.ts";
-import { type LiteClient, LiteSubscriptions, type Notify } from "./liteSubscriptions.ts";
+import { type LiteClient, LiteQuotaError, LiteSubscriptions, type Notify } from "./liteSubscriptions.ts";
 
 /** The options that lite topics read, by Apache's keys. */
 export interface LiteOptions {
@@ -67,8 +67,6 @@ const FROM_THE_FIRST: LiteStart = { type: "POLICY", value: POLICY_MIN };
 const ALL = compileFilter(undefined, undefined);
 const MINUTE_MS = 60_000;
 
-/** Subscriptions that would be too many; becomes LITE_SUBSCRIPTION_QUOTA_EXCEEDED. */
-export class LiteQuotaError extends Error {}
 /** A subscription that this group cannot have; becomes ILLEGAL_OPERATION. */
 export class LiteSubscriptionError extends Error {}
 
@@ -150,12 +148,12 @@ export class Lites {
     notify: Notify,
   ): void {
     const { exclusive, wildcard } = this.#needGroup(group);
-    const max = this.#options.maxLiteSubscriptionCount;
-    if (this.subscriptions.active >= max) throw new LiteQuotaError(`lite subscription quota exceeded ${max}`);
+    this.#needRoom();
     if (wildcard) throw new LiteSubscriptionError("subscribe lite operation is not supported for this group");
     const client = this.subscriptions.touch(clientId, group, topic, notify);
     for (const lite of lites) {
       const lmq = lmqOf(topic, lite);
+      if (!client.lmqs.has(lmq)) this.#needRoom();
       if (exclusive) this.#exclude(client, lmq);
       if (from !== undefined) this.#startFrom(group, lmq, from);
       this.#add(client, lmq);
@@ -181,12 +179,16 @@ export class Lites {
     }
     const wanted = new Set(lites.map((lite) => lmqOf(topic, lite)));
     for (const lmq of [...client.lmqs]) if (!wanted.has(lmq)) this.subscriptions.drop(client, lmq);
-    const max = this.#options.maxLiteSubscriptionCount;
     for (const lmq of wanted) {
       if (client.lmqs.has(lmq)) continue;
-      if (this.subscriptions.active >= max) throw new LiteQuotaError(`lite subscription quota exceeded ${max}`);
+      this.#needRoom();
       this.#add(client, lmq);
     }
+  }
+
+  #needRoom(): void {
+    const max = this.#options.maxLiteSubscriptionCount;
+    if (this.subscriptions.active >= max) throw new LiteQuotaError(`lite subscription quota exceeded ${max}`);
   }
 
   /** A client is gone. */
@@ -407,20 +409,21 @@ export class Lites {
       const idleMs = this.#clock.now() - storedAt;
       // A message may have come while it was looked at.
       if (storedAt < 0 || this.#store.maxOffset(lmq, LMQ_QUEUE_ID) !== max) continue;
-      if (idleMs >= minLiteTTl && idleMs > minutes * MINUTE_MS) this.#delete(lmq);
+      if (idleMs >= minLiteTTl && idleMs > minutes * MINUTE_MS) await this.#delete(lmq);
     }
   }
 
-  /** The parent topic was deleted, and its lite topics go with it. */
-  parentDeleted(topic: string): void {
-    for (const lmq of this.#store.topics()) if (liteNameOf(lmq)?.parent === topic) this.#delete(lmq);
+  /** The parent topic was deleted, and its lite topics go with it; resolves when that survives a crash. */
+  async parentDeleted(topic: string): Promise<void> {
+    const doomed = this.#store.topics().filter((lmq) => liteNameOf(lmq)?.parent === topic);
+    await Promise.all(doomed.map((lmq) => this.#delete(lmq)));
   }
 
-  #delete(lmq: string): void {
+  #delete(lmq: string): Promise<void> {
     this.#offsets.deleteTopic(lmq);
     this.orders.deleted(lmq);
-    this.#store.deleteTopic(lmq);
     this.subscriptions.deleted(lmq);
     this.#log.info({ lmq }, "lite topic deleted");
+    return this.#store.deleteTopic(lmq);
   }
 }
