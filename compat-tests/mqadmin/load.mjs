@@ -1,7 +1,7 @@
 // How long mqadmin's commands take on a cluster with many topics and groups, against Apache 5.5.0 and against Skylark by turns. No part of
 // any suite: it measures, it does not judge.
 //
-//   node compat-tests/mqadmin/load.mjs [--topics 500] [--queues 8] [--groups 200] [--rounds 5]
+//   node compat-tests/mqadmin/load.mjs [--topics 500] [--queues 8] [--groups 200] [--rounds 5] [--command NAME]...
 //
 // Every queue gets a message, every group offsets on five topics. Prints the median of the rounds per command in ms, the client's own
 // start included, and the ratio of the two.
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     queues: { type: "string", default: "8" },
     groups: { type: "string", default: "200" },
     rounds: { type: "string", default: "5" },
+    command: { type: "string", multiple: true },
   },
 });
 const [topicCount, queueCount, groupCount, rounds] = [values.topics, values.queues, values.groups, values.rounds].map(
@@ -62,6 +63,7 @@ for (const [kind, make] of [
 }
 const table = new Map();
 for (const line of COMMANDS) {
+  if (values.command && !values.command.includes(line.split(" ")[0])) continue;
   const times = lanes.map(() => []);
   const began = Date.now();
   // The first round warms up the client; a command that takes long is not asked as often.
