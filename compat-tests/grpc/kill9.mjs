@@ -21,7 +21,8 @@ const SIMPLE_CONSUMER = 3;
 const TAG = 1;
 /** How long a message is hidden: longer than a kill and a restart take, shorter than anybody waits. */
 const HIDDEN_SECONDS = 25;
-const QUIET_MS = 3 * HIDDEN_SECONDS * 1000;
+const COMES_AGAIN_MS = (HIDDEN_SECONDS + 5) * 1000;
+const QUIET_MS = 4 * HIDDEN_SECONDS * 1000;
 
 const { values: options } = parseArgs({
   options: {
@@ -129,10 +130,13 @@ if (options.canary) {
   done.add([...sent].find((id) => !done.has(id)));
   sent.add("never sent");
 }
-for (let quietSince = Date.now(); sent.size > done.size && Date.now() - quietSince < QUIET_MS; ) {
+// Until everything came, and then for as long as anything could be hidden that comes again.
+const limit = Date.now() + QUIET_MS;
+let until = Date.now() + COMES_AGAIN_MS;
+while (Date.now() < (sent.size > done.size ? limit : until)) {
   const got = await receive(client, 32);
   if (got.length === 0) continue;
-  quietSince = Date.now();
+  until = Date.now() + COMES_AGAIN_MS;
   await ack(client, got, OK, "at the end");
 }
 for (const id of sent) if (!done.has(id)) problems.push(`${id} never came`);

@@ -231,3 +231,61 @@ describe("a Telemetry stream", () => {
     expect(good.replies("TelemetryCommand").at(-1)?.printThreadStackTraceCommand?.nonce).toBe("7");
   });
 });
+
+describe("a message that got another deadline", () => {
+  it("stays away once its new handle has acknowledged it, wherever it stood in its pop", async () => {
+    await consumer("c1");
+    (await receive("c1")).cancel();
+    for (const body of ["a", "b", "c"]) await send(body);
+    const got = messages(await receive("c1"));
+    expect(got.map(({ body }) => String(body))).toEqual(["a", "b", "c"]);
+    const names = { topic: { name: TOPIC }, group: { name: GROUP } };
+    for (const { systemProperties } of got) {
+      const messageId = systemProperties?.messageId ?? "";
+      let receiptHandle = systemProperties?.receiptHandle ?? "";
+      for (const seconds of [20, 10]) {
+        const change = { ...names, messageId, receiptHandle, invisibleDuration: { seconds } };
+        const reply = grpc.unary(new FakeCall("c1"), "ChangeInvisibleDuration", change);
+        await broker.clock.settle();
+        expect((await reply).status?.code).toBe(Code.OK);
+        receiptHandle = (await reply).receiptHandle;
+      }
+      const ack = grpc.unary(new FakeCall("c1"), "AckMessage", { ...names, entries: [{ messageId, receiptHandle }] });
+      await broker.clock.settle();
+      expect((await ack).status?.code).toBe(Code.OK);
+    }
+    await broker.clock.advance(70_000);
+    const after = await receive("c1");
+    await broker.clock.advance(11_000);
+    expect(messages(after).map(({ body }) => String(body))).toEqual([]);
+  });
+
+  it("stays away though the server renewed it for a push consumer", async () => {
+    await consumer("c1");
+    (await receive("c1")).cancel();
+    for (const body of ["a", "b"]) await send(body);
+    const got = messages(await receive("c1", { autoRenew: true }));
+    expect(got.map(({ body }) => String(body))).toEqual(["a", "b"]);
+    // Two renewals of each, ten seconds ahead of the minute and of the three minutes.
+    for (let seconds = 0; seconds < 300; seconds += 20) {
+      await broker.clock.advance(20_000);
+      const heartbeat = grpc.unary(new FakeCall("c1"), "Heartbeat", { group: { name: GROUP } });
+      await broker.clock.settle();
+      expect((await heartbeat).status?.code).toBe(Code.OK);
+    }
+    const entries = got.map(({ systemProperties }) => ({
+      messageId: systemProperties?.messageId ?? "",
+      receiptHandle: systemProperties?.receiptHandle ?? "",
+    }));
+    const names = { topic: { name: TOPIC }, group: { name: GROUP } };
+    const ack = grpc.unary(new FakeCall("c1"), "AckMessage", { ...names, entries });
+    await broker.clock.settle();
+    expect((await ack).entries.map(({ status }) => status?.code)).toEqual([Code.OK, Code.OK]);
+    await broker.clock.advance(700_000);
+    const again = await consumer("c2");
+    const after = await receive("c2");
+    await broker.clock.advance(11_000);
+    expect(messages(after).map(({ body }) => String(body))).toEqual([]);
+    again.cancel();
+  });
+});

@@ -211,6 +211,8 @@ export class LocalBackend implements Backend {
     const { popTime, invisibleTime, reviveQid } = reply.header ?? {};
     return {
       ...handle,
+      // The message has a checkpoint of its own now, which begins with it (MQClientAPIImpl.changeInvisibleTimeAsync).
+      startOffset: handle.offset,
       popTime: Number(popTime),
       invisibleTime: Number(invisibleTime),
       reviveQid: Number(reviveQid),
