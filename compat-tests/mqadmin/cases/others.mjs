@@ -10,7 +10,7 @@ const CONTAINER = [
   "both refuse with code 3; Skylark says that it is no broker container",
 ];
 const AUTH = [/CODE: 3 .*access control/, "users and access control are not served yet"];
-const LITE = [/CODE: 3 .*lite topics/, "lite topics are not served yet"];
+const LITE = [/CODE: 3 .*lite topics/, "what operators may ask about lite topics is not served yet"];
 const ROCKSDB = [/CODE: 3 .*RocksDB/, "there is no RocksDB in this broker"];
 
 export const CONTROLLERS = [
