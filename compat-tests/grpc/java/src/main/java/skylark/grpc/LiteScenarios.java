@@ -1,24 +1,30 @@
 package skylark.grpc;
 
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.nio.charset.StandardCharsets;
 import org.apache.rocketmq.client.apis.consumer.ConsumeResult;
 import org.apache.rocketmq.client.apis.consumer.LitePushConsumer;
 import org.apache.rocketmq.client.apis.consumer.MessageListener;
 import org.apache.rocketmq.client.apis.consumer.OffsetOption;
+import org.apache.rocketmq.client.apis.consumer.SimpleConsumer;
+import org.apache.rocketmq.client.apis.message.Message;
+import org.apache.rocketmq.client.apis.message.MessageId;
 import org.apache.rocketmq.client.apis.message.MessageView;
 import org.apache.rocketmq.client.apis.producer.Producer;
+import org.apache.rocketmq.client.apis.producer.SendReceipt;
 
-/** Lite topics, which only newer clients know: found by name, so that older ones compile without this file. */
+/** Lite topics and recalls, which only newer clients know: found by name, so that older ones compile without this file. */
 public final class LiteScenarios {
     private LiteScenarios() {
     }
 
     public static void register(Map<String, Scenarios.Scenario> all) {
+        all.put("recall", LiteScenarios::recall);
         all.put("lite", LiteScenarios::lite);
         all.put("lite-retry", LiteScenarios::retry);
         all.put("lite-exclusive", LiteScenarios::exclusive);
@@ -50,6 +56,35 @@ public final class LiteScenarios {
             }
             Thread.sleep(50);
         }
+    }
+
+    /** A delayed message is taken back before its time, another one of the same time comes. */
+    private static void recall(Ctx ctx) throws Exception {
+        Producer producer = ctx.producer(ctx.name("delay"));
+        SimpleConsumer consumer = ctx.simple(ctx.name("g"), ctx.name("delay"));
+        long at = System.currentTimeMillis() + 8_000;
+        SendReceipt recalled = producer.send(delayed(ctx, "recalled", at));
+        producer.send(delayed(ctx, "kept", at));
+        MessageId id = producer.recallMessage(ctx.name("delay"), recalled.getRecallHandle()).getMessageId();
+        if (!id.equals(recalled.getMessageId())) {
+            throw new IllegalStateException("recalled " + id + " instead of " + recalled.getMessageId());
+        }
+        List<String> got = new CopyOnWriteArrayList<>();
+        long end = at + Ctx.DELIVERY_MS;
+        while (System.currentTimeMillis() < (got.contains("kept") ? Math.min(end, at + 4_000) : end)) {
+            for (MessageView view : consumer.receive(16, Duration.ofSeconds(30))) {
+                got.add(bodyOf(view));
+                consumer.ack(view);
+            }
+        }
+        if (!got.equals(List.of("kept"))) {
+            throw new IllegalStateException("came: " + got);
+        }
+    }
+
+    private static Message delayed(Ctx ctx, String body, long at) {
+        return Ctx.PROVIDER.newMessageBuilder().setTopic(ctx.name("delay")).setDeliveryTimestamp(at)
+            .setBody(body.getBytes(StandardCharsets.UTF_8)).build();
     }
 
     /** Each lite topic by itself: in order, only what is subscribed to, from where the subscriber says. */
