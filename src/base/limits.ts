@@ -104,5 +104,7 @@ export const BODY_PLAIN_BYTES_MAX = 32 * MIB;
 export const GRPC_STREAMS_PER_CONNECTION_MAX = 10_000;
 /** Messages in the answer to a query by key, together; Apache's clients take frames up to 16 MiB. */
 export const QUERY_BYTES_MAX = 15 * MIB;
+/** Transactions in a store of Apache's that a start joins with what Apache put back, about 300 bytes each; others are asked for twice. */
+export const PUT_BACKS_JOINED_MAX = 200_000;
 /** Members of broadcasting groups whose pulls are remembered, one for each topic; above it new ones are not. */
 export const BROADCAST_MEMBERS_MAX = 20_000;

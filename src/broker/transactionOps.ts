@@ -15,7 +15,10 @@ import { Property } from "../message/properties.ts";
 import type { AppendResult, NewMessage } from "../store/types.ts";
 import { TRANS_OP_HALF_TOPIC } from "./names.ts";
 
-/** Every decision whose committed message lies below this log offset is in this op message or an earlier one. */
+/**
+ * Every decision whose committed message lies below this log offset is in this op message or an earlier one; 0 when nothing
+ * is known of that. Apache's op messages have none.
+ */
 export const DECIDED_TO = "SKYLARK_DECIDED_TO";
 export const OP_TAG = "d";
 /** Wait after op messages were refused. */
@@ -144,7 +147,7 @@ export class TransactionOps {
     const bodies = batches(offsets, this.#options.transactionOpMsgMaxSize);
     const decidedTo = this.#decisions.decidedTo();
     const results = await Promise.all(
-      bodies.map((batch, i) => this.#store.put(this.#message(batch.body, i === bodies.length - 1 ? decidedTo : -1))),
+      bodies.map((batch, i) => this.#store.put(this.#message(batch.body, i === bodies.length - 1 ? decidedTo : 0))),
     );
     let refused: AppendResult | undefined;
     for (const [i, result] of results.entries()) {
@@ -166,8 +169,8 @@ export class TransactionOps {
     const properties = new Map<string, string>([
       [Property.TAGS, OP_TAG],
       [Property.WAIT_STORE_MSG_OK, "true"],
+      [DECIDED_TO, String(decidedTo)],
     ]);
-    if (decidedTo >= 0) properties.set(DECIDED_TO, String(decidedTo));
     return { topic: TRANS_OP_HALF_TOPIC, queueId: 0, body: Buffer.from(body, "latin1"), properties };
   }
 

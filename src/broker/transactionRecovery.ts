@@ -5,7 +5,8 @@
  * 2. commits whose op message a crash took are found by their committed messages, which name the log offset of their half
  *    message: looked for from where the last op message says ({@link DECIDED_TO}), at most from the oldest undecided half
  *    message on, because a commit follows its half message;
- * 3. of several half messages of one transaction (put back, then the crash took the progress) only the newest waits.
+ * 3. of several half messages of one transaction (put back, then the crash took the progress) only the newest waits; those
+ *    that Apache put back do not name their transaction and are joined by what they share (apachePutBacks.ts).
  *
  * Apache does only the first, and so asks again for commits of its last seconds, and applies them twice.
  */
@@ -17,7 +18,7 @@ import { RecordView } from "../message/record.ts";
 import { TRANSACTION_COMMIT, TRANSACTION_MASK } from "../message/sysFlag.ts";
 import type { MessageStore } from "../store/messageStore.ts";
 import type { StoredMessage } from "../store/types.ts";
-import { originOf } from "./halfMessages.ts";
+import { findPutBacks, joinPutBacks } from "./apachePutBacks.ts";
 import { TRANS_HALF_TOPIC, TRANS_OP_HALF_TOPIC } from "./names.ts";
 import { DECIDED_TO, OP_TAG, opOffsets } from "./transactionOps.ts";
 import type { Transactions } from "./transactions.ts";
@@ -47,15 +48,24 @@ export async function recoverTransactions(
   from: RecoveryFrom,
 ): Promise<void> {
   transactions.decided.reset(within(store, TRANS_HALF_TOPIC, from.half));
-  const decidedTo = await readOps(transactions, store, within(store, TRANS_OP_HALF_TOPIC, from.op));
+  const { decidedTo, apachesTo } = await readOps(transactions, store, within(store, TRANS_OP_HALF_TOPIC, from.op));
   const undecided = await findUndecided(transactions, store);
   if (undecided.offsets.length === 0) return;
   const scanFrom = Math.max(decidedTo, undecided.logOffsets[0], store.minLogOffset());
   const commits = await findCommits(store, logFileBytes, scanFrom);
+  const putBacks = await findPutBacks(transactions, store, apachesTo);
   const found = await settleNamed(transactions, store, undecided, commits);
+  // Soon: the offsets must not pass what tells of the other life before this is told, too.
+  if (joinPutBacks(transactions, putBacks) > 0) void transactions.ops.flush();
   const waiting = await settleChains(transactions, store, commits);
   from.log.info(
-    { waiting, chains: transactions.chains, commitsWithoutOp: found, scannedFrom: scanFrom },
+    {
+      waiting,
+      chains: transactions.chains,
+      commitsWithoutOp: found,
+      putBackByApache: putBacks.length,
+      scannedFrom: scanFrom,
+    },
     "transactions recovered",
   );
 }
@@ -66,18 +76,30 @@ function within(store: MessageStore, topic: string, offset: number): number {
   return Math.min(Math.max(offset, min), store.maxOffset(topic, 0));
 }
 
-/** Takes the decisions of all op messages; returns the log offset below which they are complete, 0 when unknown. */
-async function readOps(transactions: Transactions, store: MessageStore, from: number): Promise<number> {
+/** What op messages tell besides the decisions. */
+interface OpsRead {
+  /** Log offset below which the decisions are complete, 0 when unknown. */
+  decidedTo: number;
+  /** Largest queue offset of a half message that Apache decided, -1 without one. */
+  apachesTo: number;
+}
+
+/** Takes the decisions of all op messages. */
+async function readOps(transactions: Transactions, store: MessageStore, from: number): Promise<OpsRead> {
   const { ops, decided } = transactions;
   ops.begin(from);
   let decidedTo = 0;
+  let apachesTo = -1;
   for await (const op of messagesOf(store, TRANS_OP_HALF_TOPIC, from)) {
     const offsets = op.properties.get(Property.TAGS) === OP_TAG ? opOffsets(op.body) : [];
     for (const offset of offsets) decided.add(offset);
-    ops.noteOp(op.queueOffset, Math.max(-1, ...offsets));
-    decidedTo = Number(op.properties.get(DECIDED_TO) ?? 0);
+    const last = Math.max(-1, ...offsets);
+    ops.noteOp(op.queueOffset, last);
+    const mark = op.properties.get(DECIDED_TO);
+    if (mark === undefined) apachesTo = Math.max(apachesTo, last);
+    decidedTo = Number(mark ?? 0);
   }
-  return decidedTo;
+  return { decidedTo, apachesTo };
 }
 
 async function findUndecided({ decided }: Transactions, store: MessageStore): Promise<Undecided> {
@@ -135,7 +157,7 @@ async function settleNamed(
 
 /** Joins the lives of put-back transactions and settles those committed under an earlier one; returns how many wait. */
 async function settleChains(transactions: Transactions, store: MessageStore, commits: Commits): Promise<number> {
-  const { decided, ops } = transactions;
+  const { decided } = transactions;
   const byKey = new Map<number, number[]>();
   for (const [i, hash] of commits.keyHashes.entries()) {
     const same = byKey.get(hash);
@@ -146,11 +168,10 @@ async function settleChains(transactions: Transactions, store: MessageStore, com
   const newest = new Map<number, number>();
   let waiting = 0;
   for await (const half of messagesOf(store, TRANS_HALF_TOPIC, decided.base, (offset) => !decided.has(offset))) {
-    const origin = originOf(half);
+    const origin = transactions.originOf(half);
     const { queueOffset } = half;
-    if (await wasCommitted(store, origin, byKey.get(keyHash(half)) ?? [])) {
-      decided.add(queueOffset);
-      ops.add(queueOffset);
+    if (await wasCommitted(transactions, store, origin, byKey.get(keyHash(half)) ?? [])) {
+      transactions.foundCommitted(half);
       continue;
     }
     const earlier = newest.get(origin);
@@ -165,10 +186,15 @@ async function settleChains(transactions: Transactions, store: MessageStore, com
   return waiting;
 }
 
-async function wasCommitted(store: MessageStore, origin: number, halfLogOffsets: number[]): Promise<boolean> {
+async function wasCommitted(
+  transactions: Transactions,
+  store: MessageStore,
+  origin: number,
+  halfLogOffsets: number[],
+): Promise<boolean> {
   for (const logOffset of halfLogOffsets) {
     const half = await store.messageAt(logOffset);
-    if (half?.topic === TRANS_HALF_TOPIC && originOf(half) === origin) return true;
+    if (half?.topic === TRANS_HALF_TOPIC && transactions.originOf(half) === origin) return true;
   }
   return false;
 }

@@ -71,6 +71,8 @@ export class Transactions {
   readonly #offsets: Offsets;
   readonly #log: Logger;
   readonly #chains = new Map<number, Chain>();
+  /** Of transactions that Apache put back without naming them: the origin that stands for all their lives, by queue offset. */
+  readonly #joined = new Map<number, number>();
   /** Origins of transactions whose commit is under way on the ordinary path. */
   readonly #ending = new Set<number>();
   #ready = false;
@@ -155,7 +157,7 @@ export class Transactions {
     const open = this.#stillOpen(half, known);
     if (open === undefined) return undefined;
     const { members, chain } = open;
-    const origin = originOf(half);
+    const origin = this.originOf(half);
     this.#begin();
     this.#settle(open);
     this.#ending.add(origin);
@@ -189,7 +191,7 @@ export class Transactions {
 
   /** What is known now, after waiting for more than the memory tells. */
   #stillOpen(half: StoredMessage, known: OpenHalf): OpenHalf | undefined {
-    if (this.#ending.has(originOf(half))) return undefined;
+    if (this.#ending.has(this.originOf(half))) return undefined;
     const now = this.#stateNow(half) ?? known;
     return now.state === "open" ? now : undefined;
   }
@@ -225,7 +227,7 @@ export class Transactions {
   }
 
   #stateNow(half: StoredMessage): HalfState | undefined {
-    const chain = this.#chains.get(originOf(half));
+    const chain = this.#chains.get(this.originOf(half));
     if (chain !== undefined) return { state: "open", members: chain.members, chain };
     const offset = half.queueOffset;
     if (offset < this.decided.base) return undefined;
@@ -239,7 +241,7 @@ export class Transactions {
         if ((message.sysFlag & TRANSACTION_MASK) !== TRANSACTION_COMMIT) continue;
         // A producer may use a key again: only the half message it names tells whose commit this is.
         const its = await this.#store.messageAt(message.preparedTransactionOffset);
-        if (its?.topic === TRANS_HALF_TOPIC && originOf(its) === originOf(half)) return true;
+        if (its?.topic === TRANS_HALF_TOPIC && this.originOf(its) === this.originOf(half)) return true;
       }
     }
     return false;
@@ -249,9 +251,9 @@ export class Transactions {
   async wasDiscarded(half: StoredMessage): Promise<boolean> {
     const same = await this.#sameKey(TRANS_CHECK_MAX_TIME_TOPIC, half);
     return same.some((message) => {
-      const origin = originOf(message);
+      const origin = this.originOf(message);
       // Apache does not say whose life it gave up.
-      return origin < 0 ? message.bornTimestamp === half.bornTimestamp : origin === originOf(half);
+      return origin < 0 ? message.bornTimestamp === half.bornTimestamp : origin === this.originOf(half);
     });
   }
 
@@ -277,7 +279,7 @@ export class Transactions {
   async putBack(half: StoredMessage, put: () => Promise<AppendResult>): Promise<AppendResult | undefined> {
     const { queueOffset } = half;
     if (this.decided.has(queueOffset)) return undefined;
-    const origin = originOf(half);
+    const origin = this.originOf(half);
     const next = this.#store.queue(TRANS_HALF_TOPIC, 0).next;
     const appended = put();
     const chain = this.chain(origin, queueOffset);
@@ -300,7 +302,7 @@ export class Transactions {
    */
   async resume(message: StoredMessage, put: () => Promise<AppendResult>): Promise<AppendResult | undefined> {
     if (await this.#wasCommitted(message)) return undefined;
-    const origin = originOf(message);
+    const origin = this.originOf(message);
     if (origin < 0) return put();
     const waited = this.#chains.has(origin) || !this.decided.has(origin);
     const next = this.#store.queue(TRANS_HALF_TOPIC, 0).next;
@@ -331,7 +333,37 @@ export class Transactions {
 
   /** Forgets a transaction that was given up: from now on only its messages tell of it. */
   dropChain(half: StoredMessage): void {
-    this.#chains.delete(originOf(half));
+    this.#chains.delete(this.originOf(half));
+  }
+
+  /** What names the transaction of a half message: the queue offset of its first life; -1 when nobody knows. */
+  originOf(half: StoredMessage): number {
+    const origin = originOf(half);
+    return this.#joined.get(origin) ?? origin;
+  }
+
+  /**
+   * Makes one transaction of half messages that do not name each other (apachePutBacks.ts): ascending queue offsets. The
+   * newest one names it, because later lives, written here, will name that one. Only the newest one waits, if any.
+   */
+  join(lives: number[], waits: boolean): void {
+    const origin = lives[lives.length - 1];
+    for (const life of lives) {
+      if (life === origin) continue;
+      this.#joined.set(life, origin);
+      if (waits) this.decided.add(life);
+    }
+    if (waits) this.#chains.set(origin, { origin, members: lives });
+  }
+
+  /** Notes a commit that a start found, for all lives of its transaction. */
+  foundCommitted(half: StoredMessage): void {
+    const origin = this.originOf(half);
+    for (const offset of this.#chains.get(origin)?.members ?? [half.queueOffset]) {
+      this.decided.add(offset);
+      this.ops.add(offset);
+    }
+    this.#chains.delete(origin);
   }
 
   /** Transactions that were put back and wait. */

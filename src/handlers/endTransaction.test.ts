@@ -561,6 +561,115 @@ describe("a restart", () => {
     });
   }
 
+  /** Apache's putBackHalfMsgQueue: appended again with its check counted, and nothing that names its first life. */
+  const apachePutsBack = async (halfOffset: number, checkTimes = 1): Promise<Half> => {
+    const old = (await messagesOf(broker, TRANS_HALF_TOPIC))[halfOffset];
+    const { topic, body, flag, sysFlag, bornTimestamp, bornHost, reconsumeTimes } = old;
+    const properties = new Map(old.properties).set("TRANSACTION_CHECK_TIMES", String(checkTimes));
+    const put = { topic, queueId: 0, body, properties, flag, sysFlag, bornTimestamp, bornHost, reconsumeTimes };
+    const appended = broker.store.put(put);
+    await broker.clock.settle();
+    const { queueOffset, logOffset } = await appended;
+    return { uniqueKey: old.properties.get("UNIQ_KEY") ?? "", halfOffset: queueOffset, logOffset } as Half;
+  };
+
+  const apacheNotes = async (...halfOffsets: number[]): Promise<void> => {
+    const body = Buffer.from(halfOffsets.map((offset) => `${offset},`).join(""));
+    const properties = new Map([
+      ["TAGS", "d"],
+      ["WAIT", "true"],
+    ]);
+    void broker.store.put({ topic: TRANS_OP_HALF_TOPIC, queueId: 0, body, properties });
+    await broker.clock.settle();
+  };
+
+  /** What producers are asked by two rounds of checks, and all that was delivered once everything asked was committed. */
+  const outcomeOfChecks = async () => {
+    const asked: string[] = [];
+    for (let i = 0; i < 2; i++) {
+      await broker.clock.advance(10_000);
+      await round();
+      for (const check of producer.checks()) {
+        asked.push(check.message.body().toString());
+        await producer.end(halfOf(check), COMMIT, { fromTransactionCheck: "true" });
+      }
+    }
+    return { asked, delivered: (await committedBodies()).sort() };
+  };
+
+  describe("on a store that Apache left within seconds of its checks", () => {
+    it("asks once for what was put back, whichever life its producer ends", async () => {
+      const first = await producer.half("a");
+      const second = await producer.half("b");
+      await producer.half("c");
+      await producer.half("d");
+      const newest = await apachePutsBack(first.halfOffset);
+      for (const halfOffset of [1, 2, 3]) await apachePutsBack(halfOffset);
+      // Apache was killed and started once before: it took the old one for a new one again.
+      await apachePutsBack(2);
+      await restart("killed");
+      expect(broker.transactions.chains).toBe(4);
+      expect((await producer.end(first, COMMIT)).code).toBe(0);
+      await producer.end(newest, COMMIT);
+      await producer.end(second, ROLLBACK);
+      expect(broker.transactions.chains).toBe(2);
+      expect(await outcomeOfChecks()).toEqual({ asked: ["d", "c"], delivered: ["a", "c", "d"] });
+      // Long behind the first undecided message, each life still knows how its transaction ended.
+      expect((await producer.end(first, COMMIT)).code).toBe(0);
+      expect((await producer.end(newest, COMMIT)).code).toBe(0);
+      expect((await producer.end(second, COMMIT)).code).toBe(1);
+      await restart("killed");
+      expect(await outcomeOfChecks()).toEqual({ asked: [], delivered: ["a", "c", "d"] });
+    });
+
+    it("takes a decision about one life for all, told by an op message or by the committed message alone", async () => {
+      await producer.half("old one noted");
+      await producer.half("new one noted");
+      const committed = await producer.half("new one committed");
+      await producer.half("left");
+      for (const halfOffset of [0, 1]) await apachePutsBack(halfOffset);
+      const newest = await apachePutsBack(committed.halfOffset);
+      const again = await apachePutsBack(3);
+      await apachePutsBack(again.halfOffset, 2);
+      await apacheNotes(0, 5);
+      await producer.end(newest, COMMIT);
+      await restart("killed");
+      // What was found is noted for the next start, which comes before the first check.
+      await broker.clock.advance(4000);
+      await restart("killed");
+      expect(broker.transactions.chains).toBe(1);
+      expect(await outcomeOfChecks()).toEqual({ asked: ["left"], delivered: ["left", "new one committed"] });
+    });
+
+    it("knows its transactions after further lives, until they are committed", async () => {
+      await producer.half("a");
+      await apachePutsBack(0);
+      await restart("killed");
+      await broker.clock.advance(10_000);
+      await round();
+      const [check] = producer.checks();
+      await restart("killed");
+      await broker.clock.advance(10_000);
+      await round();
+      expect(producer.checks()).toHaveLength(1);
+      await producer.end(halfOf(check), COMMIT, { fromTransactionCheck: "true" });
+      // Killed before the op message was written.
+      await restart("killed");
+      expect(await outcomeOfChecks()).toEqual({ asked: [], delivered: ["a"] });
+      await restart("killed");
+      expect(await outcomeOfChecks()).toEqual({ asked: [], delivered: ["a"] });
+    });
+
+    it("keeps apart messages of one key that were never put back, and those that name their first life", async () => {
+      const key = "C0A80001000118B4AAC2000000000001";
+      await producer.half("a", { UNIQ_KEY: key });
+      await producer.half("b", { UNIQ_KEY: key });
+      await restart("killed");
+      expect(broker.transactions.chains).toBe(0);
+      expect(await outcomeOfChecks()).toEqual({ asked: ["a", "b"], delivered: ["a", "b"] });
+    });
+  });
+
   it("keeps the metrics", async () => {
     await producer.half("x");
     await restart("clean");
