@@ -9,6 +9,7 @@ import java.util.concurrent.ConcurrentSkipListMap;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
 import org.apache.rocketmq.common.TopicConfig;
@@ -61,7 +62,7 @@ public final class Replica {
         producer.setSendMsgTimeout(20_000);
         producer.setRetryTimesWhenSendFailed(0);
         producer.start();
-        List<MessageQueue> targets = producer.fetchPublishMessageQueues(topic);
+        List<MessageQueue> targets = queuesOf(producer, topic);
         TreeMap<String, Integer> statuses = new TreeMap<>();
         ConcurrentSkipListMap<String, String> seen = new ConcurrentSkipListMap<>();
         long slowest = 0;
@@ -86,6 +87,21 @@ public final class Replica {
         StringBuilder told = new StringBuilder();
         statuses.forEach((status, times) -> told.append(told.length() == 0 ? "" : ",").append('"').append(status).append("\":").append(times));
         return "{\"statuses\":{" + told + "},\"slowestMs\":" + slowest + ",\"count\":" + seen.size() + ",\"digest\":\"" + digest(seen) + "\"}";
+    }
+
+    /** A broker may answer who makes a topic before the NameServer knows of it. */
+    private static List<MessageQueue> queuesOf(DefaultMQProducer producer, String topic) throws Exception {
+        long limit = System.currentTimeMillis() + LIMIT_MS;
+        while (true) {
+            try {
+                return producer.fetchPublishMessageQueues(topic);
+            } catch (MQClientException e) {
+                if (System.currentTimeMillis() > limit) {
+                    throw e;
+                }
+                Thread.sleep(200);
+            }
+        }
     }
 
     private static String read(String namesrv, String topic, String group, int count) throws Exception {

@@ -16,8 +16,9 @@ import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
 import { ApacheServer } from "../lib/apache.mjs";
 import { apacheLib, Missing, WORK } from "../lib/build.mjs";
-import { freePorts } from "../lib/ports.mjs";
+import { Ports } from "../lib/ports.mjs";
 import { SkylarkServer } from "../lib/skylark.mjs";
+import { Slots } from "../lib/slots.mjs";
 
 const run = promisify(execFile);
 const REPLICA = fileURLToPath(new URL("Replica.java", import.meta.url));
@@ -51,14 +52,18 @@ try {
   process.exit(process.env.CI === "true" ? 1 : 0);
 }
 const tempDir = mkdtempSync(join(tmpdir(), "skylark-ha-"));
-let nextPort = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 500;
+const ports = new Ports(Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 500);
 const results = [];
+// A combination mostly waits: slaves ask for metadata once a minute.
+const slots = new Slots(2);
+const runs = [];
 for (const master of options.master) {
   for (const slave of options.slave) {
     if (master === "apache" && slave === "apache" && !options.self) continue;
-    for (const role of options.role) await combination(master, slave, role);
+    for (const role of options.role) runs.push(slots.run(() => combination(master, slave, role)));
   }
 }
+await Promise.all(runs);
 const failed = results.filter(({ ok }) => !ok).length;
 mkdirSync(WORK, { recursive: true });
 writeFileSync(join(WORK, "ha.json"), `${JSON.stringify(results, null, 2)}\n`);
@@ -75,9 +80,8 @@ async function combination(masterKind, slaveKind, role) {
   const servers = [];
   let detail = "";
   try {
-    const place = await freePorts(nextPort);
-    const slavePlace = await freePorts(place.next);
-    nextPort = slavePlace.next;
+    const place = await ports.take();
+    const slavePlace = await ports.take();
     const namesrv = server("skylark", join(dir, "namesrv"), place, {});
     servers.push(namesrv);
     await namesrv.startNamesrv();
