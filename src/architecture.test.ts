@@ -21,11 +21,12 @@ const MAY_IMPORT: Record<string, string[]> = {
   metrics: ["base"],
   store: ["base", "message", "filter", "config", "metrics"],
   ha: ["base", "config", "metrics", "store"],
-  remoting: ["base", "protocol", "config", "metrics"],
+  tls: ["base", "config"],
+  remoting: ["base", "protocol", "config", "metrics", "tls"],
   namesrv: ["base", "protocol", "config", "store"],
   broker: ["base", "message", "filter", "protocol", "config", "metrics", "store"],
   handlers: ["base", "message", "filter", "protocol", "config", "metrics", "store", "broker"],
-  grpc: ["base", "message", "filter", "protocol", "config", "metrics", "store", "broker", "handlers"],
+  grpc: ["base", "message", "filter", "protocol", "config", "metrics", "store", "broker", "handlers", "tls"],
   server: [
     "base",
     "message",
@@ -40,6 +41,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "broker",
     "handlers",
     "grpc",
+    "tls",
   ],
   testing: [
     "base",
@@ -55,6 +57,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "broker",
     "handlers",
     "grpc",
+    "tls",
   ],
 };
 /** The two entries wire everything. */
@@ -80,10 +83,10 @@ const PORTS: { name: string; pattern: RegExp; allowed: (file: string) => boolean
     allowed: (file) => file === "base/random.ts",
   },
   {
-    name: "Net: sockets only in remoting, grpc and the links of ha",
+    name: "Net: sockets only in remoting, grpc, tls and the links of ha",
     pattern: /from "node:(net|tls|http|https|http2|dgram)"/,
     allowed: (file) =>
-      file.startsWith("remoting/") || file.startsWith("grpc/") || file === "ha/link.ts" || file === "ha/link.ts",
+      file.startsWith("remoting/") || file.startsWith("grpc/") || file.startsWith("tls/") || file === "ha/link.ts",
   },
 ];
 

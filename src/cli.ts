@@ -10,6 +10,7 @@ import {
   type BrokerConfig,
   ConfigError,
   effectiveConfig,
+  javaProperties,
   loadBrokerConfig,
   loadNamesrvConfig,
   loadProxyConfig,
@@ -24,7 +25,7 @@ import { tuneCollector } from "./server/collector.ts";
 import { isWildcard, thisMachine } from "./server/machine.ts";
 import { startNamesrvServer } from "./server/namesrvServer.ts";
 import { startProxyServer } from "./server/proxyServer.ts";
-import { systemRuntime } from "./server/runtime.ts";
+import { type Runtime, systemRuntime } from "./server/runtime.ts";
 
 /** A failed start or store. */
 const EXIT_FAILURE = 1;
@@ -151,7 +152,7 @@ async function start(flags: StartFlags): Promise<void> {
       : "clients are told the address by which they reached the NameServer; set brokerIP1 to fix it",
   );
   const namesrv = loadNamesrvConfig(namesrvEntries, thisMachine(bind)).config;
-  const cluster = await startClusterServers(systemRuntime(log), {
+  const cluster = await startClusterServers(runtime(log), {
     namesrv,
     broker: config,
     grpc,
@@ -172,7 +173,7 @@ async function namesrv(flags: StartFlags): Promise<void> {
   const { config, warnings } = loadNamesrvConfig(file, thisMachine(bind));
   for (const warning of warnings) log.warn(warning);
   if (flags.printConfigItem) return print(config);
-  const running = await startNamesrvServer(systemRuntime(log), { config, bind, configFile: flags.configFile });
+  const running = await startNamesrvServer(runtime(log), { config, bind, configFile: flags.configFile });
   stopOnSignal(running, log);
   sayNamesrv(running.address);
 }
@@ -203,7 +204,7 @@ async function proxy(flags: StartFlags): Promise<void> {
     return runBroker(brokerConfig(entries, bind, log), config, bind, flags.brokerConfigPath, log);
   }
   if (mode !== "CLUSTER") throw new ConfigError([`proxyMode=${mode}: neither LOCAL nor CLUSTER`]);
-  const running = await startProxyServer(systemRuntime(log), { config, bind });
+  const running = await startProxyServer(runtime(log), { config, bind });
   stopOnSignal(running, log);
   sayGrpc(bind, running.port);
 }
@@ -221,7 +222,7 @@ async function runBroker(
       ? "this machine's first address"
       : "--bind";
   log.info(`clients are told the address ${config.brokerIP1}:${config.listenPort} (${how})`);
-  const running = await startBrokerServer(systemRuntime(log), {
+  const running = await startBrokerServer(runtime(log), {
     config,
     grpc,
     bind,
@@ -231,6 +232,11 @@ async function runBroker(
   stopOnSignal(running, log);
   sayGrpc(bind, running.grpcPort);
   sayBroker(config, running.address);
+}
+
+/** Apache's scripts hand such flags to the JVM; those that mean something here keep their meaning. */
+function runtime(log: Logger): Runtime {
+  return systemRuntime(log, javaProperties(process.env));
 }
 
 function proxyConfig(flags: StartFlags, bind: string, log: Logger): ProxyConfig {

@@ -20,6 +20,8 @@ export const CONNECTION_OUT_LOW_BYTES = 256 * KIB;
 export const CONNECTION_ASKED_BYTES_MAX = 64 * MIB;
 /** Requests of one connection that may wait for a handler's answer (sends and pulls do not count); reading pauses above it. */
 export const CONNECTION_IN_FLIGHT_MAX = 256;
+/** TLS handshakes under way, about 50 KiB each, all ports together; above it new ones are closed at once. */
+export const TLS_HANDSHAKES_MAX = 8_192;
 /** An idle connection is closed after this (Apache: serverChannelMaxIdleTimeSeconds 120). */
 export const CONNECTION_IDLE_MS = 120_000;
 

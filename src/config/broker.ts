@@ -9,6 +9,7 @@ import { BROKER_OPTIONS, type BrokerOptions } from "./generated/brokerOptions.ts
 import { LOOPBACK_MACHINE, type Machine } from "./machine.ts";
 import { ConfigError } from "./option.ts";
 import { findOption, optionTable } from "./table.ts";
+import { TLS_KEYS } from "./tls.ts";
 
 export type BrokerConfig = Configuration<BrokerOptions>;
 
@@ -41,9 +42,9 @@ export function updateBrokerConfig(config: BrokerConfig, entries: ReadonlyMap<st
   return update(BROKER_TABLE, config, entries);
 }
 
-/** Keys that `mqadmin updateBrokerConfig` may not touch (AdminBrokerProcessor.initConfigBlackList). */
+/** Keys that `mqadmin updateBrokerConfig` may not touch (AdminBrokerProcessor.initConfigBlackList), and those of TLS. */
 export function forbiddenBrokerKeys(config: BrokerConfig): Set<string> {
-  return new Set(["brokerConfigPath", "rocketmqHome", "configBlackList", ...config.configBlackList.split(";")]);
+  return new Set(["brokerConfigPath", "rocketmqHome", "configBlackList", ...TLS_KEYS, ...config.configBlackList.split(";")]);
 }
 
 /** Whether an option names files or directories, which no request may choose. */

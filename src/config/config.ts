@@ -7,6 +7,7 @@ import { type Machine, resolveDefault } from "./machine.ts";
 import { nearestKey } from "./nearest.ts";
 import { ConfigError, coerce, type Option, type OptionValue, textOf } from "./option.ts";
 import { findOption, type OptionTable } from "./table.ts";
+import { isTlsKey } from "./tls.ts";
 
 /** What every configuration carries besides its options. */
 export interface Provenance {
@@ -127,7 +128,8 @@ function readEntries(table: OptionTable, entries: ReadonlyMap<string, string>): 
     const row = findOption(table, written);
     if (row === undefined) {
       unknown.set(written, text);
-      warnings.push(unknownKey(table, written));
+      // Those are read by loadTls, and kept among the given ones.
+      if (!isTlsKey(written)) warnings.push(unknownKey(table, written));
       continue;
     }
     try {

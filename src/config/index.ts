@@ -26,3 +26,4 @@ export { ConfigError, type Option, type OptionType } from "./option.ts";
 export { formatProperties, parseProperties } from "./properties.ts";
 export { loadProxyConfig, PROXY_TABLE, type ProxyConfig, parseProxyJson } from "./proxy.ts";
 export type { OptionTable } from "./table.ts";
+export { javaProperties, loadTls, type TlsMode, type TlsSettings } from "./tls.ts";

@@ -9,6 +9,7 @@ import { LOOPBACK_MACHINE, type Machine } from "./machine.ts";
 import { NAMESRV_HELP } from "./namesrvHelp.ts";
 import { ConfigError } from "./option.ts";
 import { optionTable } from "./table.ts";
+import { TLS_KEYS } from "./tls.ts";
 
 export type NamesrvConfig = Configuration<NamesrvOptions>;
 
@@ -34,10 +35,10 @@ export function updateNamesrvConfig(config: NamesrvConfig, entries: ReadonlyMap<
   return update(NAMESRV_TABLE, config, entries);
 }
 
-/** Keys that `mqadmin updateNamesrvConfig` may not touch (DefaultRequestProcessor.initConfigBlackList). */
+/** Keys that `mqadmin updateNamesrvConfig` may not touch (DefaultRequestProcessor.initConfigBlackList), and those of TLS. */
 export function forbiddenNamesrvKeys(config: NamesrvConfig): Set<string> {
   const fixed = ["configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"];
-  return new Set([...fixed, ...config.configBlackList.split(";")]);
+  return new Set([...fixed, ...TLS_KEYS, ...config.configBlackList.split(";")]);
 }
 
 function check(config: NamesrvConfig): string[] {

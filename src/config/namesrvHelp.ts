@@ -25,5 +25,6 @@ export const NAMESRV_HELP: Partial<Record<keyof NamesrvOptions, Help>> = {
   waitSecondsForService: fixed("Seconds of that time"),
   unRegisterBrokerQueueCapacity: fixed("Brokers that may wait to be removed together"),
   serverChannelMaxIdleTimeSeconds: fixed("Seconds after which a silent connection is closed"),
+  useTLS: fixed("Speak TLS with brokers; unset: tls.enable, or else whether tls.server.mode is enforcing"),
   serverSocketBacklog: fixed("Connections that may wait to be accepted"),
 };

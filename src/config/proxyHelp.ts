@@ -13,6 +13,7 @@ export const PROXY_HELP: Partial<Record<keyof ProxyOptions, Help>> = {
   tlsTestModeEnable: fixed("Make a self-signed certificate at start; false: use tlsCertPath and tlsKeyPath"),
   tlsCertPath: fixed("File of the certificate chain, PEM"),
   tlsKeyPath: fixed("File of the private key, PEM"),
+  tlsCertWatchIntervalMs: fixed("Milliseconds between looks whether those files have changed"),
   tlsKeyPassword: fixed("Password of the private key"),
 
   // A proxy of its own in front of a cluster

@@ -8,6 +8,8 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import { GRPC_CONNECTIONS_MAX } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
+import type { TlsMode } from "../config/index.ts";
+import { modeRefusal, TLS_HANDSHAKE } from "../tls/serverTls.ts";
 import { type Peer, peerOf } from "./peer.ts";
 import { ProxyHeaderError, readProxyHeader } from "./proxyHeader.ts";
 
@@ -15,8 +17,6 @@ import { ProxyHeaderError, readProxyHeader } from "./proxyHeader.ts";
 const HELLO_MS = 10_000;
 /** A Telemetry stream is silent for minutes: TCP itself asks whether its client's machine is still there. */
 const PROBE_AFTER_MS = 60_000;
-/** First byte of a TLS handshake record. */
-const TLS_HANDSHAKE = 22;
 /** A TLS record's head; below it nothing is decided. */
 const DECIDE_BYTES = 5;
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -30,6 +30,8 @@ export interface ConnectionSink {
 export interface ListenerOptions {
   clock: Clock;
   log: Logger;
+  /** tls.server.mode. */
+  mode: TlsMode;
   /** Called once, by the first connection. */
   load: () => Promise<ConnectionSink>;
 }
@@ -112,6 +114,12 @@ export class GrpcListener {
         return;
       }
       if (hello === undefined) return;
+      const refusal = modeRefusal(this.#options.mode, hello.tls);
+      if (refusal !== undefined) {
+        this.#options.log.warn({ peer: socket.remoteAddress }, refusal);
+        socket.destroy();
+        return;
+      }
       socket.off("readable", look);
       this.#options.clock.clear(timer);
       this.#handOver(socket, hello, seen);

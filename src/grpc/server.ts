@@ -118,12 +118,16 @@ export class GrpcServer {
     this.#sweep = options.clock.every(IDLE_SWEEP_MS, () => this.#closeIdle());
   }
 
-  /** Makes TLS connections possible. */
+  /** Makes TLS connections possible, or gives those to come another certificate. @throws Error when it cannot be used */
   secure(certificate: { cert: string; key: string; passphrase?: string }): void {
-    this.#secure = this.#prepare(createSecureServer({ ...this.#settings(), ...certificate, allowHTTP1: false }));
-    this.#secure.on("tlsClientError", (error: Error) =>
-      this.#options.log.debug({ err: error.message }, "TLS handshake failed"),
-    );
+    const minVersion = "TLSv1.2";
+    const secure = createSecureServer({ ...this.#settings(), ...certificate, minVersion, allowHTTP1: false });
+    this.#secure = this.#prepare(secure);
+    this.#secure.on("tlsClientError", (error: Error, socket: Socket) => {
+      this.#options.log.debug({ err: error.message }, "TLS handshake failed");
+      // Node leaves that to us where the time was over.
+      socket.destroy();
+    });
   }
 
   /** Takes a connection whose first bytes were looked at and put back. */

@@ -1,10 +1,11 @@
 /** Outgoing connections of this server, one per address, opened on demand (Apache: NettyRemotingClient). */
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
 import type { Answer, Row } from "../protocol/dispatch.ts";
 import type { Fields } from "../protocol/frameWriter.ts";
+import type { ClientTls } from "../tls/clientTls.ts";
 import { Connection, type ConnectionContext, notSupported } from "./connection.ts";
 import { SlabPool } from "./output.ts";
 
@@ -13,10 +14,15 @@ const CONNECT_TIMEOUT_MS = 3_000;
 export class RemotingClient {
   readonly #context: ConnectionContext;
   readonly #connections = new Map<string, Promise<Connection>>();
+  readonly #tls: ClientTls | undefined;
   #ids = 0;
 
-  /** @param rows what the other side may ask over our connections */
-  constructor(clock: Clock, turn: Turn, log: Logger, rows: readonly Row[] = []) {
+  /**
+   * @param rows what the other side may ask over our connections
+   * @param tls makes all connections TLS ones
+   */
+  constructor(clock: Clock, turn: Turn, log: Logger, rows: readonly Row[] = [], tls?: ClientTls) {
+    this.#tls = tls;
     const byCode = new Map(rows.map((row) => [row.code, row]));
     const dirty: Connection[] = [];
     this.#context = {
@@ -77,7 +83,14 @@ export class RemotingClient {
     const host = address.slice(0, colon).replace(/^\[|\]$/g, "");
     const port = Number(address.slice(colon + 1));
     return new Promise((resolve, reject) => {
-      const socket = connect({ host, port, noDelay: true });
+      const tls = this.#tls;
+      let socket: Socket;
+      try {
+        socket = tls === undefined ? connect({ host, port, noDelay: true }) : tls.connect(host, port);
+      } catch (error) {
+        reject(new Error(`cannot connect to ${address}: ${(error as Error).message}`));
+        return;
+      }
       const timer = this.#context.clock.after(CONNECT_TIMEOUT_MS, () => {
         socket.destroy();
         reject(new Error(`cannot connect to ${address} within ${CONNECT_TIMEOUT_MS} ms`));
@@ -87,10 +100,10 @@ export class RemotingClient {
         reject(new Error(`cannot connect to ${address}: ${error.message}`));
       };
       socket.once("error", failed);
-      socket.once("connect", () => {
+      socket.once(tls === undefined ? "connect" : "secureConnect", () => {
         this.#context.clock.clear(timer);
         socket.off("error", failed);
-        resolve(new Connection(socket, this.#context));
+        resolve(new Connection(socket, this.#context, tls !== undefined));
       });
     });
   }

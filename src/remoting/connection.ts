@@ -94,6 +94,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
 
   readonly #context: ConnectionContext;
   readonly #socket: Socket;
+  /** Called when the socket has passed output on, where it does so later than it is told: TLS does. */
+  readonly #written: (() => void) | undefined;
   readonly #splitter: FrameSplitter;
   #inFlight = 0;
   #paused = false;
@@ -101,8 +103,10 @@ export class Connection implements Caller, ReplyOut, HotCall {
   readonly #asked = new Map<number, Asked>();
   readonly #closeListeners: (() => void)[] = [];
 
-  constructor(socket: Socket, context: ConnectionContext) {
+  /** @param encrypted the socket is a TLS one, whose handshake is over */
+  constructor(socket: Socket, context: ConnectionContext, encrypted = false) {
     this.#socket = socket;
+    this.#written = encrypted ? () => this.#passedOn() : undefined;
     this.#context = context;
     this.id = context.nextId();
     this.host = hostBytes(socket.remoteAddress ?? "0.0.0.0", socket.remotePort ?? 0);
@@ -111,7 +115,7 @@ export class Connection implements Caller, ReplyOut, HotCall {
     this.reachedBy = plainAddress(socket.localAddress ?? "");
     this.activeAt = context.clock.monotonicMs();
     this.#splitter = new FrameSplitter((buf, start, end) => this.#frame(buf, start, end));
-    socket.on("data", (chunk: Buffer) => this.#data(chunk));
+    socket.on("data", (chunk: Buffer) => this.take(chunk));
     socket.on("error", (error) =>
       this.#context.log.debug({ peer: this.address, err: error.message }, "connection error"),
     );
@@ -121,13 +125,14 @@ export class Connection implements Caller, ReplyOut, HotCall {
 
   // ---- in ----
 
-  #data(chunk: Buffer): void {
+  /** What the peer sent. */
+  take(chunk: Buffer): void {
     this.activeAt = this.#context.clock.monotonicMs();
-    this.#take(chunk);
+    this.#cut(chunk);
   }
 
   /** Cuts a chunk into frames, or goes on with what pressure left uncut. */
-  #take(chunk: Buffer | undefined): void {
+  #cut(chunk: Buffer | undefined): void {
     try {
       if (chunk === undefined) this.#splitter.resume();
       else this.#splitter.push(chunk);
@@ -316,7 +321,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
       return;
     }
     this.#lent.push(slab);
-    this.#socket.write(bytes);
+    if (this.#written === undefined) this.#socket.write(bytes);
+    else this.#socket.write(bytes, this.#written);
   }
 
   /** Slabs are free again when the socket holds nothing: nearly always at once, which saves a callback per write. */
@@ -324,6 +330,11 @@ export class Connection implements Caller, ReplyOut, HotCall {
     if (this.#lent.length === 0 || (this.open && this.#socket.writableLength > 0)) return;
     for (const slab of this.#lent) slab.release();
     this.#lent.length = 0;
+  }
+
+  #passedOn(): void {
+    this.#takeBack();
+    if (this.#socket.writableLength === 0) this.activeAt = this.#context.clock.monotonicMs();
   }
 
   /** The peer does not take its answers: long-polling replies with bodies should wait. */
@@ -354,7 +365,7 @@ export class Connection implements Caller, ReplyOut, HotCall {
 
   #goOn(): void {
     if (!this.open || this.#paused) return;
-    this.#take(undefined);
+    this.#cut(undefined);
     if (!this.#paused) this.#socket.resume();
   }
 

@@ -102,12 +102,8 @@ export class FrameSplitter {
   }
 }
 
-/** A TLS record of a handshake (22), version 3.x, where a frame's length should be. */
-const TLS_HELLO = 0x1603;
-
 function frameLength(buf: Buffer, at: number): number {
   const length = buf.readInt32BE(at);
-  if (length >>> 16 === TLS_HELLO) throw new FrameError("a TLS hello, but this port speaks plain TCP only");
   if (length < 4 || length > FRAME_BYTES_MAX) {
     throw new FrameError(`frame length ${length} is not between 4 and ${FRAME_BYTES_MAX}`);
   }

@@ -344,7 +344,6 @@ describe("bad input", () => {
     ["a header longer than its frame", frame(10, 7, "{}....")],
     ["a header beyond its limit", Buffer.concat([frame(2 * MIB + 4, 2 * MIB), Buffer.alloc(2 * MIB, 0x20)])],
     ["an HTTP request", Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n")],
-    ["a TLS hello", Buffer.from("1603010200010001fc0303", "hex")],
     ["a header that names no opaque", frame(8, 4, "{bad")],
     ["an unknown serialization", frame(6, 0x05000002, "{}")],
   ])("%s closes that connection with one log line, and no other", async (_, bytes) => {
@@ -356,7 +355,7 @@ describe("bad input", () => {
     await bad.closed;
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({ level: 40, msg: "malformed frame, connection closed" });
-    expect(lines[0].reason).toMatch(_ === "a TLS hello" ? /TLS hello/ : /./);
+    expect(lines[0].reason).toMatch(/./);
     expect(lines[0].peer).toMatch(/^127\.0\.0\.1:\d+$/);
     expect((await healthy.ask(ECHO, { body: "still here" })).body.toString()).toBe("still here");
   });

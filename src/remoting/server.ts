@@ -1,10 +1,15 @@
-/** Listening sockets of one dispatch table (Apache: NettyRemotingServer). Plain TCP; a TLS hello is logged as one and closed. */
+/**
+ * Listening sockets of one dispatch table (Apache: NettyRemotingServer). The first byte of a connection tells TLS from plain; after it
+ * nothing is asked again.
+ */
+import type { Buffer } from "node:buffer";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Clock, Timer } from "../base/clock.ts";
 import { CONNECTION_IDLE_MS } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
 import type { Lane, Reply, Row, Unsupported } from "../protocol/dispatch.ts";
+import { modeRefusal, type ServerTls, TLS_HANDSHAKE } from "../tls/serverTls.ts";
 import { Connection, type ConnectionContext, notSupported } from "./connection.ts";
 import { SlabPool } from "./output.ts";
 
@@ -20,6 +25,8 @@ export interface ServerOptions {
   unsupported: readonly Unsupported[];
   /** Apache's options of the listener; its defaults where absent. */
   config?: { readonly serverSocketBacklog: number; readonly serverChannelMaxIdleTimeSeconds: number };
+  /** What takes TLS clients; absent: only plain ones are taken. */
+  tls?: ServerTls;
   /** The broker's fast port leaves rows of lane "notFast" out. */
   fast?: boolean;
 }
@@ -33,6 +40,8 @@ export class RemotingServer {
   readonly #options: ServerOptions;
   readonly #rows = new Map<number, Row | Reply>();
   readonly #connections = new Set<Connection>();
+  /** Connections that have not said what they speak, or whose handshake is under way, and since when (monotonic ms). */
+  readonly #early = new Map<Socket, number>();
   readonly #context: ConnectionContext;
   #server: Server | undefined;
   #sweep: Timer | undefined;
@@ -74,8 +83,9 @@ export class RemotingServer {
     });
   }
 
+  /** Open connections, those included that have said nothing yet. */
   get connections(): number {
-    return this.#connections.size;
+    return this.#connections.size + this.#early.size;
   }
 
   /** Stops accepting, without touching open connections. */
@@ -87,6 +97,7 @@ export class RemotingServer {
   async close(): Promise<void> {
     this.#options.clock.clear(this.#sweep);
     this.stopAccepting();
+    for (const socket of this.#early.keys()) socket.destroy();
     const open = [...this.#connections];
     for (const connection of open) connection.end();
     if (open.length === 0) return;
@@ -111,7 +122,36 @@ export class RemotingServer {
       socket.destroy();
       return;
     }
-    const connection = new Connection(socket, this.#context);
+    this.#early.set(socket, this.#options.clock.monotonicMs());
+    const failed = (error: Error) => this.#options.log.debug({ err: error.message }, "connection error");
+    socket.on("error", failed);
+    socket.once("close", () => this.#early.delete(socket));
+    socket.once("data", (chunk: Buffer) => {
+      const isTls = chunk[0] === TLS_HANDSHAKE;
+      const tls = this.#options.tls;
+      const refusal = modeRefusal(tls?.mode ?? "disabled", isTls);
+      if (refusal !== undefined) {
+        this.#options.log.warn({ peer: `${socket.remoteAddress}:${socket.remotePort}` }, refusal);
+        socket.destroy();
+      } else if (isTls && tls !== undefined) {
+        // The handshake reads from the start, and by itself.
+        socket.pause();
+        socket.unshift(chunk);
+        tls.accept(socket, (secured) => {
+          this.#early.delete(socket);
+          this.#adopt(new Connection(secured, this.#context, true));
+        });
+      } else {
+        this.#early.delete(socket);
+        socket.off("error", failed);
+        const connection = new Connection(socket, this.#context);
+        this.#adopt(connection);
+        connection.take(chunk);
+      }
+    });
+  }
+
+  #adopt(connection: Connection): void {
     this.#connections.add(connection);
     connection.onClose(() => this.#connections.delete(connection));
   }
@@ -124,6 +164,11 @@ export class RemotingServer {
         this.#options.log.info({ peer: connection.address }, "idle connection closed");
         connection.destroy();
       }
+    }
+    for (const [socket, since] of this.#early) {
+      if (since >= limit) continue;
+      this.#options.log.info({ peer: `${socket.remoteAddress}:${socket.remotePort}` }, "idle connection closed");
+      socket.destroy();
     }
   }
 }

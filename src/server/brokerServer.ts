@@ -38,6 +38,7 @@ import { type RunningGrpc, startLocalGrpc } from "./grpcServer.ts";
 import { memoryBytes } from "./machine.ts";
 import type { Runtime } from "./runtime.ts";
 import { Slave } from "./slave.ts";
+import { openTls, type Tls } from "./tls.ts";
 
 /** The fast port of a broker lies this far below its listenPort (Apache: VIP channel). */
 const FAST_PORT_OFFSET = 2;
@@ -45,6 +46,8 @@ const FAST_PORT_OFFSET = 2;
 export interface BrokerServerOptions {
   config: BrokerConfig;
   bind: string;
+  /** TLS of the process; absent: as the configuration says. */
+  tls?: Tls;
   /** Where `mqadmin updateBrokerConfig` is kept; without it changes last until the stop. */
   configFile?: string | undefined;
   /** Serves 5.x clients, too, as this says; without it only remoting is spoken. */
@@ -70,6 +73,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     new MetadataFile(disk, path.join(root, "config", name), waitFor);
   const advertised = () => `${config.brokerIP1}:${config.listenPort}`;
   const ip = await resolve(config.brokerIP1);
+  const tls = options.tls ?? (await openTls(runtime, config));
 
   let schedule: Schedule | undefined;
   const stats = new BrokerStats(config, clock, (topic) => topics.isSystem(topic));
@@ -135,7 +139,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   });
   const lites = new Lites(config, store, topics, groups, offsets, clock, log);
   const requestModes = new RequestModes(metadata("messageRequestMode.json"), log);
-  const client = new RemotingClient(clock, turn, log);
+  const client = new RemotingClient(clock, turn, log, [], tls.client);
   const ask: RequestTo = (address, code, header, body, timeoutMs) =>
     client.request(address, code, header, body, timeoutMs);
   const routes = new TopicRoutes(config, ask, clock, log);
@@ -184,8 +188,9 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     address: advertised,
   };
   const rows = isSlave ? slaveRows(brokerRows(parts), config) : brokerRows(parts);
-  const server = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED, config });
-  const fast = new RemotingServer({ clock, turn, log, rows, unsupported: UNSUPPORTED, config, fast: true });
+  const listener = { clock, turn, log, rows, unsupported: UNSUPPORTED, config, tls: tls.server };
+  const server = new RemotingServer(listener);
+  const fast = new RemotingServer({ ...listener, fast: true });
   let grpc: RunningGrpc | undefined;
   await store.start();
   try {
@@ -200,10 +205,11 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     if (config.listenPort > FAST_PORT_OFFSET) await listenFast(fast, bind, config.listenPort - FAST_PORT_OFFSET, log);
     await listenForSlaves(master, config, bind, log);
     if (options.grpc !== undefined && isSlave) log.warn("a slave does not serve the gRPC protocol: its clients pop");
-    else if (options.grpc !== undefined) grpc = await startLocalGrpc(parts, rows, options.grpc, disk, bind);
+    else if (options.grpc !== undefined) grpc = await startLocalGrpc(parts, rows, options.grpc, disk, bind, tls.server.mode);
   } catch (error) {
     master.stop();
     await Promise.all([server.close(), fast.close()]);
+    if (options.tls === undefined) tls.close();
     await store.close();
     throw error;
   }
@@ -248,6 +254,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
         () => counters.stop(),
         () => Promise.all([server.close(), fast.close(), grpc?.close()]),
         () => client.close(),
+        () => (options.tls === undefined ? tls.close() : undefined),
         () => (isSlave ? undefined : transactions.stop()),
         () => offsets.stop(),
         () => consumerFilters.stop(),

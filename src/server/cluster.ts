@@ -6,6 +6,7 @@ import type { BrokerConfig, NamesrvConfig, ProxyConfig } from "../config/index.t
 import { type RunningBroker, startBrokerServer } from "./brokerServer.ts";
 import { type RunningNamesrv, startNamesrvServer } from "./namesrvServer.ts";
 import type { Runtime } from "./runtime.ts";
+import { openTls } from "./tls.ts";
 
 export interface ClusterOptions {
   namesrv: NamesrvConfig;
@@ -29,15 +30,23 @@ export interface RunningCluster {
 export async function startClusterServers(runtime: Runtime, options: ClusterOptions): Promise<RunningCluster> {
   const { broker: config, bind } = options;
   const fixed = config.given.has("brokerIP1");
-  const namesrv = await startNamesrvServer(runtime, {
-    config: options.namesrv,
-    bind,
-    configFile: options.namesrvConfigFile,
-    rewriteBrokerAddr: (address, caller) =>
-      fixed || address !== `${config.brokerIP1}:${config.listenPort}`
-        ? address
-        : `${bracketed(caller.reachedBy)}:${config.listenPort}`,
-  });
+  const tls = await openTls(runtime, config);
+  let namesrv: RunningNamesrv;
+  try {
+    namesrv = await startNamesrvServer(runtime, {
+      config: options.namesrv,
+      bind,
+      tls,
+      configFile: options.namesrvConfigFile,
+      rewriteBrokerAddr: (address, caller) =>
+        fixed || address !== `${config.brokerIP1}:${config.listenPort}`
+          ? address
+          : `${bracketed(caller.reachedBy)}:${config.listenPort}`,
+    });
+  } catch (error) {
+    tls.close();
+    throw error;
+  }
   options.onNamesrv?.(namesrv);
   config.namesrvAddr = withOwn(`${loopbackOf(bind)}:${namesrv.port}`, config.namesrvAddr);
   let broker: RunningBroker;
@@ -45,12 +54,14 @@ export async function startClusterServers(runtime: Runtime, options: ClusterOpti
     broker = await startBrokerServer(runtime, {
       config,
       bind,
+      tls,
       configFile: options.brokerConfigFile,
       grpc: options.grpc,
       ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
     });
   } catch (error) {
     await namesrv.close();
+    tls.close();
     throw error;
   }
   return {
@@ -61,6 +72,7 @@ export async function startClusterServers(runtime: Runtime, options: ClusterOpti
         await broker.close();
       } finally {
         await namesrv.close();
+        tls.close();
       }
     },
   };

@@ -6,12 +6,15 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { Clients } from "../broker/clients.ts";
-import type { ProxyConfig } from "../config/index.ts";
+import type { ProxyConfig, TlsMode } from "../config/index.ts";
 import type { Backend } from "../grpc/backend.ts";
 import { type ConnectionSink, GrpcListener, ListenError } from "../grpc/listener.ts";
 import type { TableParts } from "../handlers/table.ts";
 import type { Row } from "../protocol/dispatch.ts";
 import type { Disk } from "../store/disk.ts";
+import { FileWatch } from "../tls/fileWatch.ts";
+import { type Certificate, readCertificate } from "../tls/material.ts";
+import { readerOf, stampOf } from "./tls.ts";
 
 export interface RunningGrpc {
   port: number;
@@ -41,6 +44,7 @@ export async function startLocalGrpc(
   config: ProxyConfig,
   disk: Disk,
   bind: string,
+  mode: TlsMode,
 ): Promise<RunningGrpc | undefined> {
   const { clock, random, log, clients: registrations } = parts;
   const backend = async () => {
@@ -48,7 +52,7 @@ export async function startLocalGrpc(
     return new LocalBackend(parts, rows);
   };
   try {
-    return await startGrpcServer({ clock, random, log, disk, registrations, backend }, config, bind);
+    return await startGrpcServer({ clock, random, log, disk, registrations, backend }, config, bind, mode);
   } catch (error) {
     if (config.given.has("grpcServerPort") || !(error instanceof ListenError)) throw error;
     log.warn({ err: (error as Error).message }, "5.x clients cannot use this broker: give --grpc-port another port");
@@ -56,44 +60,74 @@ export async function startLocalGrpc(
   }
 }
 
-/** @throws Error when the port is taken, or the certificate cannot be read */
-export async function startGrpcServer(parts: GrpcParts, config: ProxyConfig, bind: string): Promise<RunningGrpc> {
-  const { clock, log, disk } = parts;
-  const certificate = config.tlsTestModeEnable ? undefined : givenCertificate(config, disk);
-  const listener = new GrpcListener({ clock, log, load: () => load(parts, config, certificate) });
-  config.grpcServerPort = await listener.listen(bind, config.grpcServerPort);
-  return { port: config.grpcServerPort, close: () => listener.close() };
-}
-
-interface Certificate {
-  cert: string;
-  key: string;
-  passphrase?: string;
-}
-
-/** Read at start, so that a wrong path is not found out by the first client. */
-function givenCertificate({ tlsCertPath, tlsKeyPath, tlsKeyPassword }: ProxyConfig, disk: Disk): Certificate {
-  const read = (key: string, file: string) => {
-    try {
-      return disk.readAll(file).toString();
-    } catch (error) {
-      throw new Error(`${key}=${file} cannot be read: ${(error as Error).message}`);
-    }
+/**
+ * @param mode tls.server.mode, which Apache's proxy obeys, too
+ * @throws Error when the port is taken, or the certificate cannot be read
+ */
+export async function startGrpcServer(
+  parts: GrpcParts,
+  config: ProxyConfig,
+  bind: string,
+  mode: TlsMode,
+): Promise<RunningGrpc> {
+  const { clock, log } = parts;
+  const given = config.tlsTestModeEnable ? undefined : new GivenCertificate(config, parts);
+  const listener = new GrpcListener({ clock, log, mode, load: () => load(parts, config, given) });
+  try {
+    config.grpcServerPort = await listener.listen(bind, config.grpcServerPort);
+  } catch (error) {
+    given?.close();
+    throw error;
+  }
+  return {
+    port: config.grpcServerPort,
+    close: () => {
+      given?.close();
+      return listener.close();
+    },
   };
-  const pair = { cert: read("tlsCertPath", tlsCertPath), key: read("tlsKeyPath", tlsKeyPath) };
-  return tlsKeyPassword === "" ? pair : { ...pair, passphrase: tlsKeyPassword };
+}
+
+/** Read at start, so that a wrong path is not found out by the first client, and again when its files change. */
+class GivenCertificate {
+  /** Gets the next ones; throws when it cannot use one. */
+  onRenewed: ((certificate: Certificate) => void) | undefined;
+  current: Certificate;
+  readonly #watch: FileWatch;
+
+  constructor(config: ProxyConfig, { clock, log, disk }: GrpcParts) {
+    const { tlsCertPath: certPath, tlsKeyPath: keyPath, tlsKeyPassword: keyPassword } = config;
+    const names = { cert: "tlsCertPath", key: "tlsKeyPath" };
+    const read = () => readCertificate(names, { certPath, keyPath, keyPassword }, readerOf(disk));
+    this.current = read();
+    this.#watch = new FileWatch(clock, stampOf(disk), config.tlsCertWatchIntervalMs, [certPath, keyPath], () => {
+      try {
+        const renewed = read();
+        this.onRenewed?.(renewed);
+        this.current = renewed;
+        log.info("certificate changed: new TLS connections get the new one");
+      } catch (error) {
+        const reason = (error as Error).message;
+        log.error({ err: reason }, "certificate changed, but cannot be used: the old one stays in force");
+      }
+    });
+  }
+
+  close(): void {
+    this.#watch.close();
+  }
 }
 
 async function load(
   parts: GrpcParts,
   config: ProxyConfig,
-  certificate: Certificate | undefined,
+  given: GivenCertificate | undefined,
 ): Promise<ConnectionSink> {
   const [backend, { GrpcServer }, { MessagingService }, { selfSigned }] = await Promise.all([
     parts.backend(),
     import("../grpc/server.ts"),
     import("../grpc/service.ts"),
-    import("../grpc/certificate.ts"),
+    import("../tls/certificate.ts"),
   ]);
   const { clock, random, log, registrations } = parts;
   const service = new MessagingService({
@@ -111,7 +145,8 @@ async function load(
     inboundBytesMax: config.grpcMaxInboundMessageSize,
     idleMs: config.grpcClientIdleTimeMills,
   });
-  server.secure(certificate ?? selfSigned(clock.now(), random));
+  server.secure(given?.current ?? selfSigned(clock.now(), random));
+  if (given !== undefined) given.onRenewed = (renewed) => server.secure(renewed);
   service.start();
   return {
     accept: (socket, tls, peer) => server.accept(socket, tls, peer),

@@ -6,12 +6,15 @@ import { RemotingClient } from "../remoting/client.ts";
 import { RemotingServer } from "../remoting/server.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
 import type { Runtime } from "./runtime.ts";
+import { openTls, type Tls } from "./tls.ts";
 
 export interface NamesrvServerOptions {
   config: NamesrvConfig;
   bind: string;
   /** Where `mqadmin updateNamesrvConfig` is kept; without it changes last until the stop. */
   configFile?: string | undefined;
+  /** TLS of the process; absent: as the configuration says. */
+  tls?: Tls;
   /** The address of a broker as a caller shall see it. */
   rewriteBrokerAddr?: (address: string, caller: Caller) => string;
 }
@@ -26,7 +29,8 @@ export interface RunningNamesrv {
 export async function startNamesrvServer(runtime: Runtime, options: NamesrvServerOptions): Promise<RunningNamesrv> {
   const { clock, turn, log, disk } = runtime;
   const { config, bind, configFile } = options;
-  const client = new RemotingClient(clock, turn, log);
+  const tls = options.tls ?? (await openTls(runtime, config));
+  const client = new RemotingClient(clock, turn, log, [], tls.client);
   const namesrv = createNamesrv({
     clock,
     log,
@@ -38,12 +42,13 @@ export async function startNamesrvServer(runtime: Runtime, options: NamesrvServe
       client.tell(address, code, header).catch((error: Error) => log.warn({ address, err: error.message }, "not told"));
     },
   });
-  const server = new RemotingServer({ clock, turn, log, rows: namesrv.rows, unsupported: [], config });
+  const server = new RemotingServer({ clock, turn, log, rows: namesrv.rows, unsupported: [], config, tls: tls.server });
   let port: number;
   try {
     port = await server.listen(bind, config.listenPort);
   } catch (error) {
     await server.close();
+    if (options.tls === undefined) tls.close();
     throw error;
   }
   namesrv.start();
@@ -54,6 +59,7 @@ export async function startNamesrvServer(runtime: Runtime, options: NamesrvServe
       namesrv.stop();
       await server.close();
       client.close();
+      if (options.tls === undefined) tls.close();
     },
   };
 }

@@ -8,6 +8,7 @@ import { RemoteBackend } from "../grpc/remote/remoteBackend.ts";
 import { RemotingClient } from "../remoting/client.ts";
 import { startGrpcServer } from "./grpcServer.ts";
 import type { Runtime } from "./runtime.ts";
+import { openTls } from "./tls.ts";
 
 export interface ProxyServerOptions {
   config: ProxyConfig;
@@ -22,9 +23,10 @@ export interface RunningProxy {
 
 /** @throws Error when no NameServer is named, or the port is taken */
 export async function startProxyServer(
-  { clock, random, turn, log, disk }: Runtime,
+  runtime: Runtime,
   { config, bind }: ProxyServerOptions,
 ): Promise<RunningProxy> {
+  const { clock, random, turn, log, disk } = runtime;
   const nameServers = addressesOf(config.namesrvAddr);
   const registrations = new Clients(
     {
@@ -58,9 +60,15 @@ export async function startProxyServer(
     registrations,
     topicType: (topic) => backend.topicType(topic),
   });
-  const client = new RemotingClient(clock, turn, log, [...producers.rows(), ...noticeRows(registrations)]);
+  // rmq-proxy.json has no keys for it; the flags have.
+  const tls = await openTls(runtime, { given: new Map(), useTLS: false });
+  const rows = [...producers.rows(), ...noticeRows(registrations)];
+  const client = new RemotingClient(clock, turn, log, rows, tls.client);
   const parts = { clock, random, log, registrations, disk, backend: () => Promise.resolve(backend) };
-  const grpc = await startGrpcServer(parts, config, bind);
+  const grpc = await startGrpcServer(parts, config, bind, tls.server.mode).catch((error) => {
+    tls.close();
+    throw error;
+  });
   registrations.start();
   producers.start();
   return {
@@ -71,6 +79,7 @@ export async function startProxyServer(
       await grpc.close();
       registrations.stop();
       client.close();
+      tls.close();
     },
   };
 }

@@ -11,8 +11,10 @@ export interface Runtime {
   disk: Disk;
   turn: Turn;
   log: Logger;
+  /** What Apache takes from the flags of its JVM (-Dkey=value). */
+  properties: ReadonlyMap<string, string>;
 }
 
-export function systemRuntime(log: Logger): Runtime {
-  return { clock: systemClock, random: systemRandom, disk: nodeDisk, turn: new Turn(systemClock), log };
+export function systemRuntime(log: Logger, properties: ReadonlyMap<string, string> = new Map()): Runtime {
+  return { clock: systemClock, random: systemRandom, disk: nodeDisk, turn: new Turn(systemClock), log, properties };
 }

@@ -33,7 +33,8 @@ export class RawClient {
   readonly #waiting: { wants: (frame: Received) => boolean; resolve: (frame: Received) => void }[] = [];
   #opaque = 1000;
 
-  private constructor(socket: Socket) {
+  /** @param socket an open connection */
+  constructor(socket: Socket) {
     this.socket = socket;
     const splitter = new FrameSplitter((buf, start, end) => this.#take(readFrame(buf, start, end)));
     socket.on("data", (chunk: Buffer) => splitter.push(chunk));
