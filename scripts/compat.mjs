@@ -22,6 +22,7 @@ const others = [
   ["crossread/transactions.mjs"],
   ["crossread/timers.mjs"],
   ["ha/run.mjs"],
+  ["tls/run.mjs"],
   ["grpc/run.mjs", "--server", "apache-local,skylark", ...args],
   ["grpc/answers.mjs"],
   ["grpc/kill9.mjs"],

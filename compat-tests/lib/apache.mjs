@@ -15,15 +15,17 @@ export class ApacheServer {
   #broker;
 
   /**
-   * @param {{ dir: string, lib: string, namesrvPort: number, brokerPort: number, settings?: Record<string, unknown>, store?: string }} options
-   *   `dir` holds configuration and logs; the store is `dir`/store unless given; `lib` holds the jars.
+   * @param {{ dir: string, lib: string, namesrvPort: number, brokerPort: number, settings?: Record<string, unknown>, store?: string, properties?: Record<string, string> }} options
+   *   `dir` holds configuration and logs; the store is `dir`/store unless given; `lib` holds the jars; `properties` are
+   *   Java's (-Dkey=value).
    */
-  constructor({ dir, lib, namesrvPort, brokerPort, settings = {}, store }) {
+  constructor({ dir, lib, namesrvPort, brokerPort, settings = {}, store, properties = {} }) {
     this.dir = dir;
     this.lib = lib;
     this.namesrvPort = namesrvPort;
     this.brokerPort = brokerPort;
     this.settings = settings;
+    this.properties = properties;
     this.store = store ?? join(dir, "store");
   }
 
@@ -78,6 +80,7 @@ export class ApacheServer {
       "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",
       `-Duser.home=${home}`,
       `-Drocketmq.home.dir=${home}`,
+      ...Object.entries(this.properties).map(([key, value]) => `-D${key}=${value}`),
       "-cp",
       join(this.lib, "*"),
     ];

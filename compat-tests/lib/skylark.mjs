@@ -19,15 +19,17 @@ export class SkylarkServer {
   #broker;
 
   /**
-   * @param {{ dir: string, namesrvPort: number, brokerPort: number, settings?: Record<string, unknown>, store?: string, layout?: "one" | "split" }} options
+   * @param {{ dir: string, namesrvPort: number, brokerPort: number, settings?: Record<string, unknown>, store?: string, layout?: "one" | "split", properties?: Record<string, string> }} options
+   *   `properties` are handed over as Apache's scripts take them, in JAVA_OPT.
    */
-  constructor({ dir, namesrvPort, brokerPort, settings = {}, store, layout = "one" }) {
+  constructor({ dir, namesrvPort, brokerPort, settings = {}, store, layout = "one", properties = {} }) {
     this.dir = dir;
     this.namesrvPort = namesrvPort;
     this.brokerPort = brokerPort;
     this.settings = settings;
     this.store = store ?? join(dir, "store");
     this.layout = layout;
+    this.flags = Object.entries(properties).map(([key, value]) => `"-D${key}=${value}"`);
   }
 
   get namesrvAddr() {
@@ -77,7 +79,7 @@ export class SkylarkServer {
       new Child(`Skylark ${role}`, process.execPath, [join(BIN, command), ...args], {
         log: join(this.dir, `${role}.log`),
         // A NameServer of its own keeps its key-value table in the user's home.
-        env: { ROCKETMQ_HOME: home, HOME: home },
+        env: { ROCKETMQ_HOME: home, HOME: home, JAVA_OPT: this.flags.join(" ") },
       }),
     );
   }

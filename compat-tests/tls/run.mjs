@@ -1,0 +1,219 @@
+// TLS of the remoting ports, the same questions and clients to Apache and to Skylark, both told by the same -Dtls.* flags.
+//
+//   node compat-tests/tls/run.mjs [--server apache|skylark] [--keep]
+//
+// First, what a NameServer does with plain and TLS connections of every kind, mode by mode: answered or closed. Then the official Java client
+// with -Dtls.enable=true against NameServer and broker that take TLS only, each side verifying the other, and the same client without
+// TLS, without its certificate, and with a certificate that nobody knows. Prints a line each and "N passed, N failed".
+
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
+import { parseArgs } from "node:util";
+import { seededRandom } from "../../dist/base/random.js";
+import { selfSigned } from "../../dist/tls/certificate.js";
+import { ApacheServer } from "../lib/apache.mjs";
+import { apacheLib, javaClient, Missing, WORK } from "../lib/build.mjs";
+import { Ports } from "../lib/ports.mjs";
+import { runClient } from "../lib/session.mjs";
+import { SkylarkServer } from "../lib/skylark.mjs";
+
+const SCENARIOS = ["send-sync", "send-async", "large-body", "push-cluster", "tags", "request-reply"];
+const GET_BROKER_CLUSTER_INFO = 106;
+const PROBE_LIMIT_MS = 15_000;
+
+const { values: options } = parseArgs({
+  options: {
+    server: { type: "string", multiple: true, default: ["apache", "skylark"] },
+    keep: { type: "boolean", default: false },
+  },
+});
+
+let lib;
+let client;
+try {
+  lib = apacheLib();
+  client = javaClient("5.5.0");
+} catch (error) {
+  if (!(error instanceof Missing)) throw error;
+  console.log(`!!! SKIPPED tls: ${error.message}`);
+  process.exit(process.env.CI === "true" ? 1 : 0);
+}
+
+const tempDir = mkdtempSync(join(tmpdir(), "skylark-tls-"));
+const logDir = join(WORK, "logs", "tls");
+rmSync(logDir, { recursive: true, force: true });
+mkdirSync(logDir, { recursive: true });
+const ports = new Ports(Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 700);
+let passed = 0;
+let failed = 0;
+
+/** Certificate and key of each party, PEM files. Each is its own authority. */
+const parties = Object.fromEntries(
+  ["server", "client", "stranger"].map((name, i) => {
+    const { cert, key } = selfSigned(Date.now(), seededRandom(i + 1));
+    const files = { cert: join(tempDir, `${name}.crt`), key: join(tempDir, `${name}.key`) };
+    writeFileSync(files.cert, cert);
+    writeFileSync(files.key, key);
+    return [name, { cert, key, files }];
+  }),
+);
+
+const CERTIFICATE = {
+  "tls.test.mode.enable": "false",
+  "tls.server.certPath": parties.server.files.cert,
+  "tls.server.keyPath": parties.server.files.key,
+};
+const VERIFYING = {
+  ...CERTIFICATE,
+  "tls.server.authClient": "true",
+  "tls.server.trustCertPath": parties.client.files.cert,
+};
+
+/** The ways to come, and what each mode says to them: a for answered, - for closed, in this order. */
+const COMERS = [
+  ["plain", undefined],
+  ["TLS 1.1", { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" }],
+  ["TLS 1.2", { maxVersion: "TLSv1.2" }],
+  ["TLS 1.3", { minVersion: "TLSv1.3" }],
+  ["known certificate", parties.client],
+  ["unknown certificate", parties.stranger],
+];
+const MODES = [
+  ["no flags", {}],
+  ["disabled", { "tls.server.mode": "disabled" }],
+  ["enforcing", { "tls.server.mode": "enforcing" }],
+  ["enforcing, TLS 1.2 only", { "tls.server.mode": "enforcing", "tls.protocols": "TLSv1.2" }],
+  ["own certificate", CERTIFICATE],
+  ["optional client certificate", { ...CERTIFICATE, "tls.server.need.client.auth": "optional" }],
+  ["required client certificate", { ...CERTIFICATE, "tls.server.need.client.auth": "require" }],
+  ["optional and verified", { ...VERIFYING, "tls.server.need.client.auth": "optional" }],
+  ["required and verified", { ...VERIFYING, "tls.server.need.client.auth": "require" }],
+];
+
+function serverOf(kind, dir, properties, place) {
+  const common = { dir, properties, ...place };
+  return kind === "apache" ? new ApacheServer({ ...common, lib }) : new SkylarkServer({ ...common, layout: "split" });
+}
+
+function check(name, ok, detail = "") {
+  if (ok) passed++;
+  else failed++;
+  console.log(`${ok ? "passed" : "FAILED"}  ${name}${detail === "" ? "" : `  ${detail}`}`);
+}
+
+function requestFrame() {
+  const header = Buffer.from(JSON.stringify({ code: GET_BROKER_CLUSTER_INFO, flag: 0, language: "JAVA", opaque: 1, version: 0 }));
+  const frame = Buffer.alloc(8 + header.length);
+  frame.writeInt32BE(4 + header.length, 0);
+  frame.writeInt32BE(header.length, 4);
+  header.copy(frame, 8);
+  return frame;
+}
+
+/** Comes, asks, and tells whether there was an answer. */
+function probe(port, tls) {
+  return new Promise((resolve) => {
+    const address = { host: "127.0.0.1", port };
+    const { cert, key, ...more } = tls ?? {};
+    const socket =
+      tls === undefined ? connect(address) : connectTls({ ...address, ...more, cert, key, rejectUnauthorized: false });
+    const end = (answer) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(answer);
+    };
+    const timer = setTimeout(() => end("?"), PROBE_LIMIT_MS);
+    socket.on("error", () => end("-"));
+    socket.on("close", () => end("-"));
+    socket.on("data", () => end("a"));
+    socket.once(tls === undefined ? "connect" : "secureConnect", () => socket.write(requestFrame()));
+  });
+}
+
+/** What every comer gets in one mode, a letter each. */
+async function answersOf(kind, name, properties) {
+  const dir = join(tempDir, `${kind}-${name.replaceAll(/\W+/g, "-")}`);
+  mkdirSync(dir, { recursive: true });
+  const server = serverOf(kind, dir, properties, await ports.take());
+  try {
+    await server.startNamesrv();
+    let letters = "";
+    for (const [, tls] of COMERS) letters += await probe(server.namesrvPort, tls);
+    return letters;
+  } finally {
+    await server.stopGracefully();
+    keep(dir);
+  }
+}
+
+function keep(dir) {
+  if (existsSync(dir)) cpSync(dir, join(logDir, dir.slice(tempDir.length + 1)), { recursive: true, filter: (file) => !/store/.test(file) });
+}
+
+/** The official client with flags of its own. */
+function clientWith(properties) {
+  const flags = Object.entries(properties).map(([key, value]) => `-D${key}=${value}`);
+  return { ...client, id: "java-5.5.0", args: (...words) => [...flags, ...client.args(...words)] };
+}
+
+async function scenarios(kind) {
+  const dir = join(tempDir, `${kind}-client`);
+  mkdirSync(dir, { recursive: true });
+  const trusting = (own) => ({
+    "tls.enable": "true",
+    "tls.test.mode.enable": "false",
+    "tls.client.authServer": "true",
+    "tls.client.trustCertPath": parties.server.files.cert,
+    ...(own === undefined ? {} : { "tls.client.certPath": own.files.cert, "tls.client.keyPath": own.files.key }),
+  });
+  const properties = {
+    ...VERIFYING,
+    ...trusting(parties.client),
+    "tls.server.mode": "enforcing",
+    "tls.server.need.client.auth": "require",
+  };
+  const server = serverOf(kind, dir, properties, await ports.take());
+  const run = async (names, label, flags) => {
+    const part = { names, server };
+    const home = join(logDir, `${kind}-${label}`);
+    const runId = `${Date.now().toString(36).slice(-5)}${kind[0]}`;
+    return runClient({ client: clientWith(flags), parts: [part], parallel: 4, runId, home, logDir });
+  };
+  try {
+    await server.start();
+    for (const [name, [{ ok, detail }]] of await run(SCENARIOS, "client", trusting(parties.client))) {
+      check(`${kind}: ${name} over TLS, both sides verified`, ok, ok ? "" : detail);
+    }
+    const strangers = [
+      ["plain", {}],
+      ["no certificate", trusting(undefined)],
+      ["unknown certificate", trusting(parties.stranger)],
+      ["unknown server", { ...trusting(parties.client), "tls.client.trustCertPath": parties.stranger.files.cert }],
+    ];
+    for (const [label, flags] of strangers) {
+      const outcomes = await run(["send-sync"], label.replaceAll(" ", "-"), flags);
+      const [{ ok, detail }] = outcomes.get("send-sync");
+      check(`${kind}: a client that comes with ${label} sends nothing`, !ok, detail);
+    }
+  } finally {
+    await server.stopGracefully();
+    keep(dir);
+  }
+}
+
+const width = Math.max(...MODES.map(([name]) => name.length));
+console.log(`a: answered, -: closed; in this order: ${COMERS.map(([name]) => name).join(", ")}`);
+for (const [name, properties] of MODES) {
+  const seen = [];
+  for (const kind of options.server) seen.push(await answersOf(kind, name, properties));
+  const shown = options.server.map((kind, i) => `${kind} ${seen[i]}`).join("  ");
+  check(name.padEnd(width), !seen[0].includes("?") && seen.every((letters) => letters === seen[0]), shown);
+}
+for (const kind of options.server) await scenarios(kind);
+if (options.keep) console.log(`files kept in ${tempDir}`);
+else rmSync(tempDir, { recursive: true, force: true });
+console.log(`tls: ${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
