@@ -1,6 +1,6 @@
 // TLS of the remoting ports, the same questions and clients to Apache and to Skylark, both told by the same -Dtls.* flags.
 //
-//   node compat-tests/tls/run.mjs [--server apache|skylark] [--keep]
+//   node compat-tests/tls/run.mjs [--server apache|skylark] [--part probes|client] [--keep]
 //
 // First, what a NameServer does with plain and TLS connections of every kind, mode by mode: answered or closed. Then the official Java client
 // with -Dtls.enable=true against NameServer and broker that take TLS only, each side verifying the other, and the same client without
@@ -27,6 +27,7 @@ const PROBE_LIMIT_MS = 15_000;
 const { values: options } = parseArgs({
   options: {
     server: { type: "string", multiple: true, default: ["apache", "skylark"] },
+    part: { type: "string", multiple: true, default: ["probes", "client"] },
     keep: { type: "boolean", default: false },
   },
 });
@@ -105,7 +106,9 @@ function check(name, ok, detail = "") {
 }
 
 function requestFrame() {
-  const header = Buffer.from(JSON.stringify({ code: GET_BROKER_CLUSTER_INFO, flag: 0, language: "JAVA", opaque: 1, version: 0 }));
+  const header = Buffer.from(
+    JSON.stringify({ code: GET_BROKER_CLUSTER_INFO, flag: 0, language: "JAVA", opaque: 1, version: 0 }),
+  );
   const frame = Buffer.alloc(8 + header.length);
   frame.writeInt32BE(4 + header.length, 0);
   frame.writeInt32BE(header.length, 4);
@@ -150,7 +153,11 @@ async function answersOf(kind, name, properties) {
 }
 
 function keep(dir) {
-  if (existsSync(dir)) cpSync(dir, join(logDir, dir.slice(tempDir.length + 1)), { recursive: true, filter: (file) => !/store/.test(file) });
+  if (existsSync(dir))
+    cpSync(dir, join(logDir, dir.slice(tempDir.length + 1)), {
+      recursive: true,
+      filter: (file) => !/store/.test(file),
+    });
 }
 
 /** The official client with flags of its own. */
@@ -206,13 +213,13 @@ async function scenarios(kind) {
 
 const width = Math.max(...MODES.map(([name]) => name.length));
 console.log(`a: answered, -: closed; in this order: ${COMERS.map(([name]) => name).join(", ")}`);
-for (const [name, properties] of MODES) {
+for (const [name, properties] of options.part.includes("probes") ? MODES : []) {
   const seen = [];
   for (const kind of options.server) seen.push(await answersOf(kind, name, properties));
   const shown = options.server.map((kind, i) => `${kind} ${seen[i]}`).join("  ");
   check(name.padEnd(width), !seen[0].includes("?") && seen.every((letters) => letters === seen[0]), shown);
 }
-for (const kind of options.server) await scenarios(kind);
+for (const kind of options.part.includes("client") ? options.server : []) await scenarios(kind);
 if (options.keep) console.log(`files kept in ${tempDir}`);
 else rmSync(tempDir, { recursive: true, force: true });
 console.log(`tls: ${passed} passed, ${failed} failed`);

@@ -44,7 +44,13 @@ export function updateBrokerConfig(config: BrokerConfig, entries: ReadonlyMap<st
 
 /** Keys that `mqadmin updateBrokerConfig` may not touch (AdminBrokerProcessor.initConfigBlackList), and those of TLS. */
 export function forbiddenBrokerKeys(config: BrokerConfig): Set<string> {
-  return new Set(["brokerConfigPath", "rocketmqHome", "configBlackList", ...TLS_KEYS, ...config.configBlackList.split(";")]);
+  return new Set([
+    "brokerConfigPath",
+    "rocketmqHome",
+    "configBlackList",
+    ...TLS_KEYS,
+    ...config.configBlackList.split(";"),
+  ]);
 }
 
 /** Whether an option names files or directories, which no request may choose. */

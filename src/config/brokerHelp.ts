@@ -31,7 +31,9 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
     "With SYNC_MASTER: brokers, the master among them, that must have a message before it is acknowledged",
   ),
   slaveTimeout: live("Milliseconds that a SYNC_MASTER waits for slaves before it answers FLUSH_SLAVE_TIMEOUT"),
-  useTLS: fixed("Speak TLS with NameServers and masters; unset: tls.enable, or else whether tls.server.mode is enforcing"),
+  useTLS: fixed(
+    "Speak TLS with NameServers and masters; unset: tls.enable, or else whether tls.server.mode is enforcing",
+  ),
   bindAddress: fixed("Local address to listen on"),
   namesrvAddr: live("NameServers to register with, host:port;host:port"),
   brokerPermission: live("What all topics of this broker allow: 2 write, 4 read, 6 both"),

@@ -128,14 +128,16 @@ export function loadTls({ entries, properties, read, exists }: TlsSources): Load
   const problems: string[] = [];
   const warnings: string[] = [];
   const values = new Map<string, OptionValue>();
-  for (const row of ROWS.values()) values.set(row.key, row.default === undefined ? undefined : coerce(row, row.default));
+  for (const row of ROWS.values())
+    values.set(row.key, row.default === undefined ? undefined : coerce(row, row.default));
 
   const take = (from: ReadonlyMap<string, string>, where: string, allowed: (key: string) => boolean) => {
     for (const [key, given] of from) {
       const row = ROWS.get(key);
       if (row === undefined) {
         const nearest = key.startsWith("tls.") ? nearestKey(key, TLS_KEYS) : undefined;
-        if (nearest !== undefined) warnings.push(`${where}: unknown key ${key} has no effect; did you mean ${nearest}?`);
+        if (nearest !== undefined)
+          warnings.push(`${where}: unknown key ${key} has no effect; did you mean ${nearest}?`);
       } else if (!allowed(key)) {
         warnings.push(`${where}: ${key} has no effect in this file (as in Apache)`);
       } else {

@@ -82,7 +82,14 @@ async function start(
         out.reply(view.opaque, view.serialization, { code: 0, body: Buffer.from(buf.subarray(bodyStart, bodyEnd)) }),
     },
   ];
-  const server = new RemotingServer({ clock: systemClock, turn: new Turn(systemClock), log, rows, unsupported: [], tls });
+  const server = new RemotingServer({
+    clock: systemClock,
+    turn: new Turn(systemClock),
+    log,
+    rows,
+    unsupported: [],
+    tls,
+  });
   const port = await server.listen("127.0.0.1", 0);
   running.push(tls, server);
   return { port, server, tls, lines, callers, files, load };
@@ -387,7 +394,10 @@ describe("a connection to another server", () => {
 
   it("is encrypted, verified only when asked to be, and shows a certificate when it has one", async () => {
     const [server, mine, stranger] = [pair(1), pair(2), pair(3)];
-    const { port } = await start({ ...SERVER_KEYS, "tls.server.mode": "enforcing" }, { cert: server.cert, key: server.key });
+    const { port } = await start(
+      { ...SERVER_KEYS, "tls.server.mode": "enforcing" },
+      { cert: server.cert, key: server.key },
+    );
     expect(await ask(dialer({}), port)).toBe("by TLS");
     expect(await ask(dialer({ "tls.test.mode.enable": "false" }), port)).toBe("by TLS");
     const trusting = {
@@ -396,7 +406,9 @@ describe("a connection to another server", () => {
       "tls.client.trustCertPath": "ca",
     };
     expect(await ask(dialer(trusting, { ca: server.cert }), port)).toBe("by TLS");
-    expect(await ask(dialer(trusting, { ca: stranger.cert }), port)).toMatch(/^cannot connect to 127.0.0.1:\d+: .*self.signed/);
+    expect(await ask(dialer(trusting, { ca: stranger.cert }), port)).toMatch(
+      /^cannot connect to 127.0.0.1:\d+: .*self.signed/,
+    );
 
     const strict = await start(
       {

@@ -205,7 +205,8 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     if (config.listenPort > FAST_PORT_OFFSET) await listenFast(fast, bind, config.listenPort - FAST_PORT_OFFSET, log);
     await listenForSlaves(master, config, bind, log);
     if (options.grpc !== undefined && isSlave) log.warn("a slave does not serve the gRPC protocol: its clients pop");
-    else if (options.grpc !== undefined) grpc = await startLocalGrpc(parts, rows, options.grpc, disk, bind, tls.server.mode);
+    else if (options.grpc !== undefined)
+      grpc = await startLocalGrpc(parts, rows, options.grpc, disk, bind, tls.server.mode);
   } catch (error) {
     master.stop();
     await Promise.all([server.close(), fast.close()]);

@@ -22,10 +22,7 @@ export interface RunningProxy {
 }
 
 /** @throws Error when no NameServer is named, or the port is taken */
-export async function startProxyServer(
-  runtime: Runtime,
-  { config, bind }: ProxyServerOptions,
-): Promise<RunningProxy> {
+export async function startProxyServer(runtime: Runtime, { config, bind }: ProxyServerOptions): Promise<RunningProxy> {
   const { clock, random, turn, log, disk } = runtime;
   const nameServers = addressesOf(config.namesrvAddr);
   const registrations = new Clients(

@@ -27,5 +27,7 @@ export function readCertificate(
   read: ReadFile,
 ): Certificate {
   const pair = { cert: readNamed(names.cert, files.certPath, read), key: readNamed(names.key, files.keyPath, read) };
-  return files.keyPassword === undefined || files.keyPassword === "" ? pair : { ...pair, passphrase: files.keyPassword };
+  return files.keyPassword === undefined || files.keyPassword === ""
+    ? pair
+    : { ...pair, passphrase: files.keyPassword };
 }

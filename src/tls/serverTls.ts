@@ -83,7 +83,10 @@ export class ServerTls {
    */
   accept(socket: Socket, ready: (secured: TLSSocket) => void): void {
     if (this.#waiting.size >= TLS_HANDSHAKES_MAX) {
-      this.#options.log.warn({ handshakes: this.#waiting.size }, "TLS connection refused: too many handshakes under way");
+      this.#options.log.warn(
+        { handshakes: this.#waiting.size },
+        "TLS connection refused: too many handshakes under way",
+      );
       socket.destroy();
       return;
     }
@@ -122,7 +125,10 @@ export class ServerTls {
       this.#watch?.watch(filesOf(settings));
       log.info("certificates changed: new TLS connections get the new ones");
     } catch (error) {
-      log.error({ err: (error as Error).message }, "certificates changed, but cannot be used: the old ones stay in force");
+      log.error(
+        { err: (error as Error).message },
+        "certificates changed, but cannot be used: the old ones stay in force",
+      );
     }
   }
 
