@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { connect, type Socket } from "node:net";
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from "node:tls";
 import { pino } from "pino";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../base/clock.ts";
 import { seededRandom } from "../base/random.ts";
 import { Turn } from "../base/turn.ts";
@@ -244,6 +244,16 @@ describe("a TLS connection", () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     one.socket.resume();
     for (const answer of answers) expect((await answer).body.equals(body)).toBe(true);
+  });
+
+  it("gives each turn's buffer back when its bytes are on their way, whether or not more follow", async () => {
+    const { port } = await start({});
+    const one = await secure(port);
+    await one.ask(HOT, { body: "warm" });
+    const made = vi.spyOn(Buffer, "allocUnsafeSlow");
+    for (let i = 0; i < 200; i++) expect((await one.ask(HOT, { body: `${i}` })).body.toString()).toBe(`${i}`);
+    expect(made.mock.calls.filter(([bytes]) => bytes >= 64 * 1024).length).toBeLessThan(5);
+    made.mockRestore();
   });
 
   it("is closed when its handshake takes too long or is nonsense, and costs nobody else anything", async () => {

@@ -73,7 +73,8 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     new MetadataFile(disk, path.join(root, "config", name), waitFor);
   const advertised = () => `${config.brokerIP1}:${config.listenPort}`;
   const ip = await resolve(config.brokerIP1);
-  const tls = options.tls ?? (await openTls(runtime, config));
+  const ownTls = options.tls === undefined ? await openTls(runtime, config) : undefined;
+  const tls = options.tls ?? (ownTls as Tls);
 
   let schedule: Schedule | undefined;
   const stats = new BrokerStats(config, clock, (topic) => topics.isSystem(topic));
@@ -192,7 +193,10 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   const server = new RemotingServer(listener);
   const fast = new RemotingServer({ ...listener, fast: true });
   let grpc: RunningGrpc | undefined;
-  await store.start();
+  await store.start().catch((error) => {
+    ownTls?.close();
+    throw error;
+  });
   try {
     if (isSlave) {
       slave = new Slave({ ...parts, disk, timerMetricsFile: metadata("timermetrics"), request: ask });
@@ -210,7 +214,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   } catch (error) {
     master.stop();
     await Promise.all([server.close(), fast.close()]);
-    if (options.tls === undefined) tls.close();
+    ownTls?.close();
     await store.close();
     throw error;
   }
@@ -255,7 +259,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
         () => counters.stop(),
         () => Promise.all([server.close(), fast.close(), grpc?.close()]),
         () => client.close(),
-        () => (options.tls === undefined ? tls.close() : undefined),
+        () => ownTls?.close(),
         () => (isSlave ? undefined : transactions.stop()),
         () => offsets.stop(),
         () => consumerFilters.stop(),

@@ -1,7 +1,7 @@
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect } from "node:tls";
+import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { afterEach, describe, expect, it } from "vitest";
 import { seededRandom } from "../base/random.ts";
 import { startBroker, startCluster, startNameServer } from "../index.ts";
@@ -25,9 +25,12 @@ function directory(): string {
   return dir;
 }
 
-async function secure(address: string): Promise<RawClient> {
+/** What a PEM holds, base64. */
+const derOf = (pem: string) => pem.replace(/-----[^-]+-----|\n/g, "");
+
+async function secure(address: string, options: ConnectionOptions = {}): Promise<RawClient> {
   const [host, port] = address.split(":");
-  const socket = connect({ host, port: Number(port), rejectUnauthorized: false });
+  const socket = connect({ host, port: Number(port), rejectUnauthorized: false, ...options });
   cleanups.push(() => socket.destroy());
   await new Promise<void>((resolve, reject) => {
     socket.once("error", reject);
@@ -86,6 +89,30 @@ describe("a process with tls.server.mode=enforcing", () => {
     cleanups.push(() => broker.close());
     const answer = await broker.ask(RequestCode.UPDATE_BROKER_CONFIG, { body: "tls.server.mode=disabled\n" });
     expect([answer.code, answer.remark]).toEqual([16, "Can not update config in black list."]);
+  });
+});
+
+describe("the gRPC port", () => {
+  it("takes renewed files of rmq-proxy.json while it runs", async () => {
+    const dir = directory();
+    const [first, second] = [selfSigned(Date.now(), seededRandom(1)), selfSigned(Date.now(), seededRandom(2))];
+    const [tlsCertPath, tlsKeyPath] = [join(dir, "crt"), join(dir, "key")];
+    const write = ({ cert, key }: typeof first) => {
+      writeFileSync(tlsCertPath, cert);
+      writeFileSync(tlsKeyPath, key);
+    };
+    write(first);
+    const proxyConfig = { tlsTestModeEnable: "false", tlsCertPath, tlsKeyPath, tlsCertWatchIntervalMs: "50" };
+    const { grpcAddr } = closing(await startCluster({ proxyConfig }));
+    const shown = async () => {
+      const one = await secure(grpcAddr, { ALPNProtocols: ["h2"] });
+      const { raw } = (one.socket as TLSSocket).getPeerCertificate();
+      one.close();
+      return raw.toString("base64");
+    };
+    expect(await shown()).toBe(derOf(first.cert));
+    write(second);
+    await until(async () => (await shown()) === derOf(second.cert), "the renewed certificate");
   });
 });
 
@@ -150,7 +177,7 @@ describe("a broker and a NameServer of their own", () => {
           look.destroy();
         });
       });
-    const der = renewed.cert.replace(/-----[^-]+-----|\n/g, "");
+    const der = derOf(renewed.cert);
     await until(async () => (await shown()) === der, "the NameServer shows the renewed certificate");
     const second = closing(await startBroker({ namesrvAddr: namesrv.address, store, config }));
     await until(async () => (await clusterInfo(operator)).includes(second.address), "the second broker is registered");

@@ -28,6 +28,7 @@ export async function openTls({ clock, random, disk, log, properties }: Runtime,
   const load = () => loadTls({ entries: config.given, properties, read, exists: (file) => disk.exists(file) });
   const { settings, warnings } = load();
   for (const warning of warnings) log.warn(warning);
+  if (settings.mode !== "permissive") log.info(`Server is running in TLS ${settings.mode} mode`);
   if (!config.given.has("useTLS")) config.useTLS = settings.enable;
   const server = new ServerTls({ clock, random, log, load: () => load().settings, read, stamp: stampOf(disk) });
   const client = config.useTLS ? await openClient(settings, read) : undefined;
