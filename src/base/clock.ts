@@ -64,6 +64,16 @@ export function localTimestamp(timeMs: number): string {
   );
 }
 
+/**
+ * A local time, in ms since the epoch; undefined when a part is no number. Parts beyond their range run over, as in Java's lenient calendar.
+ * @param parts year, month (1-12), day, hour, minute, second, millisecond
+ */
+export function fromLocalTime(parts: readonly number[]): number | undefined {
+  const [year, month, day, hour, minute, second, ms] = parts;
+  const time = new Date(year, month - 1, day, hour, minute, second, ms).getTime();
+  return Number.isNaN(time) ? undefined : time;
+}
+
 /** Hour of the day in local time, 0-23. */
 export function localHour(timeMs: number): number {
   return new Date(timeMs).getHours();

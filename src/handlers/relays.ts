@@ -14,8 +14,8 @@ import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import { MQVersion } from "../protocol/generated/versions.ts";
 import { writeJavaJson } from "../protocol/javaJson.ts";
+import { versionName } from "../protocol/versionName.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
-import { versionName } from "./versionName.ts";
 
 type Parts = Pick<BrokerParts, "config" | "log" | "topics" | "groups" | "clients" | "store">;
 type Fields = Record<string, string | number | boolean | undefined>;

@@ -13,8 +13,8 @@ import {
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { MQVersion } from "../protocol/generated/versions.ts";
 import { writeJavaJson } from "../protocol/javaJson.ts";
+import { versionName } from "../protocol/versionName.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
-import { versionName } from "./versionName.ts";
 
 type Parts = Pick<BrokerParts, "config" | "log" | "topics" | "groups" | "offsets" | "clients" | "store">;
 

@@ -2,8 +2,8 @@
 import { encodeKVTable } from "../protocol/bodies/kvTable.ts";
 import type { Row } from "../protocol/dispatch.ts";
 import { MQVersion } from "../protocol/generated/versions.ts";
+import { versionName } from "../protocol/versionName.ts";
 import { type BrokerParts, ok, requestRow } from "./parts.ts";
-import { versionName } from "./versionName.ts";
 
 type Parts = Pick<
   BrokerParts,

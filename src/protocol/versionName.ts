@@ -1,5 +1,5 @@
 /** Names of client versions in remarks (Apache: MQVersion.getVersionDesc). */
-import { MQVersion } from "../protocol/generated/versions.ts";
+import { MQVersion } from "./generated/versions.ts";
 
 const NAMES = new Map<number, string>(Object.entries(MQVersion).map(([name, ordinal]) => [ordinal, name]));
 const HIGHEST = Math.max(...NAMES.keys());

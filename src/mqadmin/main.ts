@@ -1,0 +1,120 @@
+/**
+ * mqadmin: the commands of the official tool that set-ups, health checks and daily work use, in a process that starts as fast as a shell's
+ * own (Apache: MQAdminStartup). Names, options, output and exit status are the official tool's, so that scripts need not know which one
+ * they call: a command that failed says so in Java's words on stderr and ends with 0, a wrong command line with 1.
+ * Refuses what it does not have with 1, and says who has it.
+ */
+import type { Buffer } from "node:buffer";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { Admin } from "./admin.ts";
+import { type Command, NothingNamed } from "./command.ts";
+import { help, parse, UsageError } from "./commandLine.ts";
+import { COMMANDS, commandNamed } from "./commands.ts";
+import { commandFailure, describe, runtimeFailure } from "./failures.ts";
+import { format } from "./format.ts";
+
+/** Where the official tool puts bodies that it shows. */
+const BODIES = "/tmp/rocketmq/msgbodys";
+const EXIT_USAGE = 1;
+
+/** Where output goes, and what a caller of {@link run} may choose. */
+export interface Terminal {
+  out(text: string): void;
+  err(text: string): void;
+  /** Environment: NAMESRV_ADDR counts where no -n is given. */
+  env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Runs one command line; its exit status. */
+export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  const [first, ...rest] = args;
+  if (first === undefined || (first === "help" && rest.length === 0)) {
+    terminal.out(overview());
+    return 0;
+  }
+  const asksHelp = first === "help" && rest.length === 1;
+  const name = asksHelp ? rest[0] : first;
+  const command = commandNamed(name);
+  if (command === undefined) {
+    terminal.out(`The sub command ${name} not exist.\n`);
+    terminal.err(
+      `This mqadmin knows ${COMMANDS.map((one) => one.name)
+        .sort()
+        .join(", ")}. For others use the official mqadmin of Apache RocketMQ 5.5.0 against the same addresses.\n`,
+    );
+    return EXIT_USAGE;
+  }
+  if (asksHelp) {
+    terminal.out(help(`mqadmin ${command.name}`, command.options));
+    return 0;
+  }
+  return runCommand(command, rest, terminal);
+}
+
+async function runCommand(command: Command, args: readonly string[], terminal: Terminal): Promise<number> {
+  const usage = help(`mqadmin ${command.name}`, command.options);
+  let given: ReturnType<typeof parse>;
+  try {
+    given = parse(command.options, args);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    terminal.err(`${error.message}\n`);
+    terminal.out(usage);
+    return EXIT_USAGE;
+  }
+  if (given.has("h")) {
+    terminal.out(usage);
+    return 0;
+  }
+  const admin = new Admin(given.text("n") ?? terminal.env.NAMESRV_ADDR);
+  try {
+    await command.run(
+      {
+        admin,
+        print: (text) => terminal.out(text),
+        complain: (error) => terminal.err(`${describe(error)}\n`),
+        saveBody,
+      },
+      given,
+    );
+  } catch (error) {
+    if (error instanceof NothingNamed) {
+      terminal.out(usage);
+      return 0;
+    }
+    const failure = command.bareFailure
+      ? runtimeFailure(`${command.className} command failed`, error)
+      : commandFailure(command.className, error);
+    terminal.err(`${describe(failure)}\n`);
+  } finally {
+    admin.close();
+  }
+  return 0;
+}
+
+function saveBody(name: string, body: Buffer): string {
+  mkdirSync(BODIES, { recursive: true });
+  writeFileSync(`${BODIES}/${name}`, body);
+  return `${BODIES}/${name}`;
+}
+
+function overview(): string {
+  const lines = COMMANDS.map(({ name, description }) => format("   %-35s %s%n", name, description));
+  return (
+    `The most commonly used mqadmin commands are:\n${lines.join("")}\n` +
+    "See 'mqadmin help <command>' for more information on a specific command.\n"
+  );
+}
+
+/** The program: as soon as output is read no more (`mqadmin topicList | head -1`), there is nothing left to do. */
+export async function main(args: readonly string[]): Promise<void> {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(0);
+    throw error;
+  });
+  process.exitCode = await run(args, {
+    out: (text) => process.stdout.write(text),
+    err: (text) => process.stderr.write(text),
+    env: process.env,
+  });
+}
