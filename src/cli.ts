@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
 import { createLogger, type Logger } from "./base/log.ts";
+import { type DeclaredTopic, parseDeclaredTopics } from "./broker/declaredTopics.ts";
 import {
   type BrokerConfig,
   ConfigError,
@@ -42,6 +43,7 @@ interface StartFlags {
   brokerConfigPath?: string;
   enableProxy?: boolean;
   configFile?: string;
+  topics?: string;
   namesrvAddr?: string;
   bind?: string;
   printConfigItem?: boolean;
@@ -85,6 +87,7 @@ function skylark(): Command {
     .option("--proxyConfigPath <file>", "rmq-proxy.json, options of the gRPC protocol; flags win over it (also -pc)")
     .option("-c, --configFile <file>", "broker.conf, Java properties; flags win over it")
     .option("-n, --namesrvAddr <addresses>", "register with these NameServers instead of starting one")
+    .option("--topics <file>", "topics to create or change at start: JSON, see README")
     .option("--bind <address>", "address to listen on (default 127.0.0.1)")
     .option("-p, --printConfigItem", "print the effective configuration and exit")
     .action((flags: StartFlags) => start(flags));
@@ -143,7 +146,8 @@ async function start(flags: StartFlags): Promise<void> {
   ]);
   if (flags.printConfigItem) return print(config);
   const grpc = proxyConfig(flags, bind, log);
-  if (flags.namesrvAddr !== undefined) return runBroker(config, grpc, bind, flags.configFile, log);
+  const topics = flags.topics === undefined ? [] : parseDeclaredTopics(readText(flags.topics), flags.topics);
+  if (flags.namesrvAddr !== undefined) return runBroker(config, grpc, bind, flags.configFile, log, topics);
 
   const fixed = config.given.has("brokerIP1");
   log.info(
@@ -156,6 +160,7 @@ async function start(flags: StartFlags): Promise<void> {
     namesrv,
     broker: config,
     grpc,
+    topics,
     bind,
     brokerConfigFile: flags.configFile,
     onFatal: (error) => dieSoon(error, log),
@@ -215,6 +220,7 @@ async function runBroker(
   bind: string,
   configFile: string | undefined,
   log: Logger,
+  topics: readonly DeclaredTopic[] = [],
 ): Promise<void> {
   const how = config.given.has("brokerIP1")
     ? "brokerIP1"
@@ -225,6 +231,7 @@ async function runBroker(
   const running = await startBrokerServer(runtime(log), {
     config,
     grpc,
+    topics,
     bind,
     configFile,
     onFatal: (error) => dieSoon(error, log),

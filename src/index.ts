@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Logger, silentLogger } from "./base/log.ts";
+import { checkDeclaredTopics, type TopicDeclaration } from "./broker/declaredTopics.ts";
 import { loadBrokerConfig, loadNamesrvConfig, loadProxyConfig } from "./config/index.ts";
 import { startBrokerServer } from "./server/brokerServer.ts";
 import { startClusterServers } from "./server/cluster.ts";
@@ -13,6 +14,8 @@ import { thisMachine } from "./server/machine.ts";
 import { startNamesrvServer } from "./server/namesrvServer.ts";
 import { startProxyServer } from "./server/proxyServer.ts";
 import { systemRuntime } from "./server/runtime.ts";
+
+export type { TopicDeclaration };
 
 export interface CommonOptions {
   /** Address to listen on; default 127.0.0.1. */
@@ -35,6 +38,8 @@ export interface BrokerOptions extends CommonOptions {
   namesrvAddr: string;
   /** Directory of the store; default: a temporary one, removed by `close`. */
   store?: string;
+  /** Topics that are to be there, as declared, before any client can ask; names or more. */
+  topics?: readonly (string | TopicDeclaration)[];
   /** More of Apache's broker.conf keys. */
   config?: Record<string, string>;
 }
@@ -45,6 +50,8 @@ export interface ClusterOptions extends CommonOptions {
   /** Port of the gRPC protocol for 5.x clients; 0: any free port (default). */
   grpcPort?: number;
   store?: string;
+  /** Topics that are to be there, as declared, before any client can ask; names or more. */
+  topics?: readonly (string | TopicDeclaration)[];
   config?: Record<string, string>;
   /** More of Apache's rmq-proxy.json keys. */
   proxyConfig?: Record<string, string>;
@@ -88,7 +95,9 @@ export function startBroker(options: BrokerOptions): Promise<Running> {
     const entries = brokerEntries(dir, options.port ?? 0, options.config);
     entries.set("namesrvAddr", options.namesrvAddr);
     const { config } = loadBrokerConfig(entries, thisMachine(bind));
-    const { address, close } = await startBrokerServer(systemRuntime(options.log ?? silentLogger()), { config, bind });
+    const topics = checkDeclaredTopics(options.topics ?? [], "topics");
+    const runtime = systemRuntime(options.log ?? silentLogger());
+    const { address, close } = await startBrokerServer(runtime, { config, bind, topics });
     return { address, close };
   });
 }
@@ -111,7 +120,8 @@ export function startCluster(options: ClusterOptions = {}): Promise<RunningClust
       machine,
     ).config;
     const runtime = systemRuntime(options.log ?? silentLogger());
-    const cluster = await startClusterServers(runtime, { namesrv, broker, grpc, bind });
+    const topics = checkDeclaredTopics(options.topics ?? [], "topics");
+    const cluster = await startClusterServers(runtime, { namesrv, broker, grpc, bind, topics });
     return {
       namesrvAddr: cluster.namesrv.address,
       brokerAddr: cluster.broker.address,

@@ -1,10 +1,10 @@
 // The official mqadmin 5.5.0, unchanged, against Apache 5.5.0 and against Skylark: the same script of commands on the same prepared data,
 // exit status and output compared.
 //
-//   node compat-tests/mqadmin/run.mjs [--short] [--command NAME]... [--write-readme] [--keep] [--show]
+//   node compat-tests/mqadmin/run.mjs [--short] [--own] [--command NAME]... [--write-readme] [--keep] [--show]
 //
 // Prints one line a command and "N passed, N failed". --command compares only these (all still run, because later commands see what
-// earlier ones did); --show prints their output. compat-tests/.work/mqadmin.json has everything.
+// earlier ones did); --show prints their output. --own: Skylark is asked by its own mqadmin, where that has the command, Apache by the official one. compat-tests/.work/mqadmin.json has everything.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,6 +18,7 @@ import { buildDriver, Driver } from "./driver.mjs";
 import { judge } from "./judge.mjs";
 import { run } from "./lib.mjs";
 import { normal } from "./normal.mjs";
+import { isOwn, ownDifference, ownOrder, runOwn } from "./own.mjs";
 import { SCRIPT } from "./script.mjs";
 import { markdown } from "./table.mjs";
 
@@ -32,6 +33,7 @@ const PRODUCER = "PreparedProducer";
 const { values: options } = parseArgs({
   options: {
     short: { type: "boolean", default: false },
+    own: { type: "boolean", default: false },
     command: { type: "string", multiple: true },
     "write-readme": { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
@@ -40,7 +42,9 @@ const { values: options } = parseArgs({
 });
 
 const began = Date.now();
-const steps = SCRIPT.filter(({ kind, short }) => !options.short || short || !["run", "restart"].includes(kind));
+const steps = SCRIPT.filter(({ kind, short }) => !options.short || short || !["run", "restart"].includes(kind)).map(
+  (step) => (options.own && isOwn(step) ? ownOrder(step) : step),
+);
 let lib;
 try {
   lib = apacheLib();
@@ -172,6 +176,7 @@ async function once(lane, step) {
   const timeoutMs = step.endlessMs ?? COMMAND_LIMIT_MS;
   const request = { op: "run", args, timeoutMs };
   if (step.endlessMs) return endless(lane, request);
+  if (options.own && lane.kind === "skylark" && isOwn(step)) return runOwn(args, timeoutMs);
   const result = await lane.driver.ask(request, timeoutMs);
   if (result.status === undefined) throw new Error(`${lane.kind}: ${step.line} did not end within ${timeoutMs} ms`);
   return result;
@@ -210,7 +215,12 @@ function finish() {
   const verdicts = [];
   for (const step of steps.filter(({ kind }) => kind === "run")) {
     if (options.command && !options.command.includes(step.command)) continue;
-    const verdict = judge(step, apache.results.get(step), skylark.results.get(step));
+    if (options.own && !isOwn(step)) continue;
+    const verdict = judge(
+      options.own ? ownDifference(step) : step,
+      apache.results.get(step),
+      skylark.results.get(step),
+    );
     verdicts.push({ step, ...verdict });
     console.log(
       `${verdict.passed ? "  " : "! "}${verdict.word.padEnd(8)} mqadmin ${step.line}${verdict.why ? `  (${verdict.why})` : ""}`,
@@ -224,7 +234,7 @@ function finish() {
     }
   }
   const covered = new Set(SCRIPT.map(({ command }) => command?.toLowerCase()));
-  const uncovered = apache.commands.filter((name) => !covered.has(name.toLowerCase()));
+  const uncovered = options.own ? [] : apache.commands.filter((name) => !covered.has(name.toLowerCase()));
   for (const name of uncovered) console.log(`! missing  mqadmin ${name}  (no line of the script runs it)`);
   const passed = verdicts.filter((verdict) => verdict.passed).length;
   const failed = verdicts.length - passed + uncovered.length;

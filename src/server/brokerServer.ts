@@ -9,6 +9,7 @@ import { BroadcastOffsets } from "../broker/broadcastOffsets.ts";
 import { Clients } from "../broker/clients.ts";
 import { ConsumerFilters } from "../broker/consumerFilters.ts";
 import { Counters } from "../broker/counters.ts";
+import { type DeclaredTopic, declareTopics } from "../broker/declaredTopics.ts";
 import { Groups } from "../broker/groups.ts";
 import { Lites } from "../broker/lite/lites.ts";
 import { Offsets } from "../broker/offsets.ts";
@@ -24,7 +25,7 @@ import { TopicRoutes } from "../broker/topicRoutes.ts";
 import { Topics } from "../broker/topics.ts";
 import { TransactionChecks } from "../broker/transactionChecks.ts";
 import { Transactions } from "../broker/transactions.ts";
-import type { BrokerConfig, ProxyConfig } from "../config/index.ts";
+import { type BrokerConfig, ConfigError, type ProxyConfig } from "../config/index.ts";
 import { HaMaster } from "../ha/haMaster.ts";
 import { slaveRows } from "../handlers/slave.ts";
 import { brokerRows } from "../handlers/table.ts";
@@ -52,6 +53,8 @@ export interface BrokerServerOptions {
   configFile?: string | undefined;
   /** Serves 5.x clients, too, as this says; without it only remoting is spoken. */
   grpc?: ProxyConfig | undefined;
+  /** Topics that are there, and as declared, before anybody can reach the broker. */
+  topics?: readonly DeclaredTopic[] | undefined;
   /** The store failed for good and is read-only. */
   onFatal?: (error: Error) => void;
 }
@@ -199,8 +202,11 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   });
   try {
     if (isSlave) {
+      if (options.topics?.length)
+        throw new ConfigError(["a slave takes its topics from its master: declare them there"]);
       slave = new Slave({ ...parts, disk, timerMetricsFile: metadata("timermetrics"), request: ask });
     } else {
+      await declareTopics(topics, options.topics ?? [], config);
       await transactions.start();
       await timers?.load();
       await pops.start();

@@ -127,6 +127,23 @@ describe("skylark start", () => {
     }
   });
 
+  it("has the declared topics when it is ready, and mqadmin finds them", async () => {
+    const { namesrv, broker } = await freePorts();
+    const topics = file("topics.json", '["Orders", {"name": "Jobs", "queues": 3}]');
+    const flags = ["--namesrv-port", `${namesrv}`, "--listen-port", `${broker}`, "--grpc-port", `${broker + 2}`];
+    const store = join(home, "store-topics");
+    const program = new Program("skylark", ["start", "--store", store, "--topics", topics, ...flags]);
+    await program.says(BROKER_READY);
+    const mqadmin = new Program("mqadmin", ["topicRoute", "-t", "Jobs", "-l"], {
+      NAMESRV_ADDR: `127.0.0.1:${namesrv}`,
+    });
+    expect(await mqadmin.exit).toBe(0);
+    expect(mqadmin.stdout).toMatch(/^Total: +1 +3 +3 *$/m);
+    expect(await new Program("mqadmin", ["topicRoute"]).exit).toBe(1);
+    program.kill("SIGTERM");
+    expect(await program.exit).toBe(0);
+  });
+
   it("unregisters when it stops", async () => {
     const { namesrv, broker } = await freePorts();
     const names = new Program("mqnamesrv", ["-c", file("ns.conf", `listenPort=${namesrv}\nbindAddress=127.0.0.1\n`)]);
@@ -188,6 +205,11 @@ describe("skylark start", () => {
       /the configuration file \/no\/such\/file\.conf does not exist/,
     ],
     ["a flag that nobody knows", () => ["--stor", "x"], /unknown option '--stor'/],
+    [
+      "topics that cannot be",
+      () => ["--topics", file("bad.json", '["A", {"name": "B", "queues": 0}]')],
+      /bad\.json: topic 2 \(B\): queues 0 is no whole number from 1 to/,
+    ],
   ])("refuses %s with the reason and exit code 1", async (_, args, reason) => {
     const program = new Program("skylark", ["start", ...args()]);
     expect(await program.exit).toBe(1);

@@ -2,6 +2,7 @@
  * NameServer and broker in one process: what `skylark start` and the embedded API run. Clients inside and outside a
  * container reach the same process by different addresses, so without brokerIP1 each is told the one it came by.
  */
+import type { DeclaredTopic } from "../broker/declaredTopics.ts";
 import type { BrokerConfig, NamesrvConfig, ProxyConfig } from "../config/index.ts";
 import { type RunningBroker, startBrokerServer } from "./brokerServer.ts";
 import { type RunningNamesrv, startNamesrvServer } from "./namesrvServer.ts";
@@ -16,6 +17,8 @@ export interface ClusterOptions {
   brokerConfigFile?: string | undefined;
   /** See BrokerServerOptions. */
   grpc?: ProxyConfig | undefined;
+  /** See BrokerServerOptions. */
+  topics?: readonly DeclaredTopic[] | undefined;
   onFatal?: (error: Error) => void;
   /** Told when the NameServer listens, before the broker starts. */
   onNamesrv?: (namesrv: RunningNamesrv) => void;
@@ -57,6 +60,7 @@ export async function startClusterServers(runtime: Runtime, options: ClusterOpti
       tls,
       configFile: options.brokerConfigFile,
       grpc: options.grpc,
+      topics: options.topics,
       ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
     });
   } catch (error) {

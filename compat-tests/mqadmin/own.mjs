@@ -1,0 +1,53 @@
+// Skylark's own small mqadmin in place of the official one (run.mjs --own): how it is called, and in what it differs on purpose.
+
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { COMMANDS } from "../../dist/mqadmin/commands.js";
+
+const PROGRAM = fileURLToPath(new URL("../../bin/mqadmin", import.meta.url));
+const NAMES = new Set([...COMMANDS.map(({ name }) => name), "noSuchCommand"]);
+/** Java prints these in the order of its hashes; here they are sorted. */
+const SORTED = new Set(["getBrokerConfig", "getNamesrvConfig", "resetOffsetByTime", "topicList"]);
+/** By the beginning of a line. */
+const DIFFERS = new Map([
+  ["noSuchCommand", [/knows brokerStatus, .*official mqadmin/, "names the commands it has, and ends with 1"]],
+  ["resetOffsetByTime -g OfflineGroup -t AdminTopic -s noTime", [/noTime is neither/, "the exception says why"]],
+  ['sendMessage -t AdminTopic -p "two words" -m true', [/without a trace/, "sends no trace, and says so"]],
+]);
+
+/** Whether our own mqadmin is to answer this step. */
+export function isOwn({ command }) {
+  return NAMES.has(command);
+}
+
+/** The step with its lines sorted for comparison, where only their order differs. */
+export function ownOrder(step) {
+  return SORTED.has(step.command) ? { ...step, sort: true } : step;
+}
+
+/** The step with the difference that our own mqadmin has on purpose, if it has one. */
+export function ownDifference(step) {
+  for (const [beginning, differs] of DIFFERS) if (step.line.startsWith(beginning)) return { ...step, differs };
+  return step;
+}
+
+/** Runs one command line. @returns {Promise<{ status: number | undefined, out: string, err: string, ms: number }>} */
+export function runOwn(args, timeoutMs) {
+  const began = Date.now();
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [PROGRAM, ...args], {
+      env: { PATH: process.env.PATH, TZ: "UTC" },
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: timeoutMs,
+    });
+    let [out, err] = ["", ""];
+    child.stdout.setEncoding("utf8").on("data", (text) => {
+      out += text;
+    });
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      err += text;
+    });
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ status: code ?? undefined, out, err, ms: Date.now() - began }));
+  });
+}
