@@ -2,10 +2,10 @@
 
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { COMMANDS } from "../../dist/mqadmin/commands.js";
+import { COMMAND_NAMES } from "../../dist/mqadmin/commands.js";
 
 const PROGRAM = fileURLToPath(new URL("../../bin/mqadmin", import.meta.url));
-const NAMES = new Set([...COMMANDS.map(({ name }) => name), "noSuchCommand"]);
+const NAMES = new Set([...COMMAND_NAMES, "noSuchCommand"]);
 /** Java prints these in the order of its hashes; here they are sorted. */
 const SORTED = new Set(["getBrokerConfig", "getNamesrvConfig", "resetOffsetByTime", "topicList"]);
 /** By the beginning of a line. */

@@ -1,38 +1,36 @@
-/** The commands that this mqadmin has, and the names of those that only the official one has. */
-import { deleteTopic, updateTopic } from "./changeTopics.ts";
-import { brokerStatus, clusterList } from "./clusterCommands.ts";
+/** The commands that this mqadmin has. Each is loaded when it is called: a third of the program's time would go into the others. */
 import type { Command } from "./command.ts";
-import { getBrokerConfig, getNamesrvConfig, updateBrokerConfig } from "./configCommands.ts";
-import { consumeMessage } from "./consumeMessage.ts";
-import { consumerProgress } from "./consumerProgress.ts";
-import { consumerConnection, updateSubGroup } from "./groupCommands.ts";
-import { queryMsgById, queryMsgByKey } from "./messageCommands.ts";
-import { resetOffsetByTime } from "./resetOffset.ts";
-import { sendMessage } from "./sendMessage.ts";
-import { topicList, topicRoute, topicStatus } from "./topicCommands.ts";
 
-export const COMMANDS: readonly Command[] = [
-  updateTopic,
-  deleteTopic,
-  updateSubGroup,
-  updateBrokerConfig,
-  topicRoute,
-  topicStatus,
-  brokerStatus,
-  queryMsgById,
-  queryMsgByKey,
-  consumerConnection,
-  consumerProgress,
-  clusterList,
-  topicList,
-  resetOffsetByTime,
-  getNamesrvConfig,
-  getBrokerConfig,
-  sendMessage,
-  consumeMessage,
-];
+const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
+  updateTopic: async () => (await import("./changeTopics.ts")).updateTopic,
+  deleteTopic: async () => (await import("./changeTopics.ts")).deleteTopic,
+  updateSubGroup: async () => (await import("./groupCommands.ts")).updateSubGroup,
+  updateBrokerConfig: async () => (await import("./configCommands.ts")).updateBrokerConfig,
+  topicRoute: async () => (await import("./topicCommands.ts")).topicRoute,
+  topicStatus: async () => (await import("./topicCommands.ts")).topicStatus,
+  brokerStatus: async () => (await import("./clusterCommands.ts")).brokerStatus,
+  queryMsgById: async () => (await import("./messageCommands.ts")).queryMsgById,
+  queryMsgByKey: async () => (await import("./messageCommands.ts")).queryMsgByKey,
+  consumerConnection: async () => (await import("./groupCommands.ts")).consumerConnection,
+  consumerProgress: async () => (await import("./consumerProgress.ts")).consumerProgress,
+  clusterList: async () => (await import("./clusterCommands.ts")).clusterList,
+  topicList: async () => (await import("./topicCommands.ts")).topicList,
+  resetOffsetByTime: async () => (await import("./resetOffset.ts")).resetOffsetByTime,
+  getNamesrvConfig: async () => (await import("./configCommands.ts")).getNamesrvConfig,
+  getBrokerConfig: async () => (await import("./configCommands.ts")).getBrokerConfig,
+  sendMessage: async () => (await import("./sendMessage.ts")).sendMessage,
+  consumeMessage: async () => (await import("./consumeMessage.ts")).consumeMessage,
+};
 
-/** By its name in any case, as the official tool finds it. */
-export function commandNamed(name: string): Command | undefined {
-  return COMMANDS.find((command) => command.name.toLowerCase() === name.toLowerCase());
+export const COMMAND_NAMES: readonly string[] = Object.keys(LOADERS);
+
+/** By its name in any case, as the official tool finds it; undefined when it is not one of ours. */
+export async function commandNamed(name: string): Promise<Command | undefined> {
+  const known = COMMAND_NAMES.find((one) => one.toLowerCase() === name.toLowerCase());
+  return known === undefined ? undefined : LOADERS[known]();
+}
+
+/** All of them, for the overview. */
+export function allCommands(): Promise<Command[]> {
+  return Promise.all(Object.values(LOADERS).map((load) => load()));
 }

@@ -1,6 +1,5 @@
 /** consumeMessage: pulls and prints messages without being a consumer of their group (Apache: ConsumeMessageCommand). */
 import { systemClock } from "../base/clock.ts";
-import { javaHashCode } from "../base/javaHash.ts";
 import { Property } from "../message/properties.ts";
 import { PULL_SUBSCRIPTION } from "../message/sysFlag.ts";
 import type { MessageQueue } from "../protocol/bodies/messageQueue.ts";
@@ -14,6 +13,7 @@ import { type Given, optional, required } from "./commandLine.ts";
 import { clientError, clientErrorWithHint, JavaFailure, parseLong } from "./failures.ts";
 import { format, hashOrder } from "./format.ts";
 import { decodeMessages, describeMessage, type Message } from "./message.ts";
+import { describeQueue, hashQueue } from "./queues.ts";
 import { parseTime } from "./times.ts";
 
 const TOOLS_GROUP = "TOOLS_CONSUMER";
@@ -134,19 +134,7 @@ function readableQueues(topic: string, route: TopicRouteData): MessageQueue[] {
     if ((perm & PERM_READ) === 0) continue;
     for (let queueId = 0; queueId < readQueueNums; queueId++) queues.push({ topic, brokerName, queueId });
   }
-  return hashOrder(queues, hashOf);
-}
-
-/** MessageQueue.hashCode. */
-function hashOf({ topic, brokerName, queueId }: MessageQueue): number {
-  let hash = (31 + javaHashCode(brokerName)) | 0;
-  hash = (Math.imul(hash, 31) + queueId) | 0;
-  return (Math.imul(hash, 31) + javaHashCode(topic)) | 0;
-}
-
-/** MessageQueue.toString. */
-function describeQueue({ topic, brokerName, queueId }: MessageQueue): string {
-  return `MessageQueue [topic=${topic}, brokerName=${brokerName}, queueId=${queueId}]`;
+  return hashOrder(queues, hashQueue);
 }
 
 async function rangeOf(

@@ -5,7 +5,7 @@ import { versionName } from "../protocol/versionName.ts";
 import type { Command, Context } from "./command.ts";
 import { optional } from "./commandLine.ts";
 import { format, front, humanSeconds } from "./format.ts";
-import { compareQueues } from "./topicCommands.ts";
+import { compareQueues } from "./queues.ts";
 
 const NO_CLIENT = "N/A";
 /** Separates group and topic in the name of a pop retry topic. */

@@ -1,5 +1,6 @@
 /** updateSubGroup and consumerConnection (Apache: UpdateSubGroupSubCommand, ConsumerConnectionSubCommand). */
 
+import { javaHashCode } from "../base/javaHash.ts";
 import type { GroupRetryPolicy, SubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
 import { decodeSubscriptionGroupConfig, newSubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
 import { writeJavaJson } from "../protocol/javaJson.ts";
@@ -8,7 +9,7 @@ import { attributeChanges } from "./changeTopics.ts";
 import { type Command, type Context, mastersOf, NothingNamed } from "./command.ts";
 import { type Given, optional, required } from "./commandLine.ts";
 import { JavaFailure, parseLong } from "./failures.ts";
-import { format } from "./format.ts";
+import { format, hashOrder } from "./format.ts";
 
 const POLICY =
   'the json string of retry policy ( exp: {"type":"EXPONENTIAL","exponentialRetryPolicy":{"initial":5000,"max":7200000,"multiplier":2}} ' +
@@ -124,7 +125,8 @@ export const consumerConnection: Command = {
       print(format(row, clientId, clientAddr, language, versionName(version)));
     }
     print(`\nBelow is subscription:\n${format("%-20s %s%n", "#Topic", "#SubExpression")}`);
-    for (const { topic, subString } of found.subscriptionTable.values()) print(format("%-20s %s%n", topic, subString));
+    const subscriptions = hashOrder([...found.subscriptionTable.values()], ({ topic }) => javaHashCode(topic));
+    for (const { topic, subString } of subscriptions) print(format("%-20s %s%n", topic, subString));
     print(`\nConsumeType: ${found.consumeType ?? null}\nMessageModel: ${found.messageModel ?? null}\n`);
     print(`ConsumeFromWhere: ${found.consumeFromWhere ?? null}\n`);
   },

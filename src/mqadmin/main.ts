@@ -9,7 +9,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { Admin } from "./admin.ts";
 import { type Command, NothingNamed } from "./command.ts";
 import { help, parse, UsageError } from "./commandLine.ts";
-import { COMMANDS, commandNamed } from "./commands.ts";
+import { allCommands, COMMAND_NAMES, commandNamed } from "./commands.ts";
 import { commandFailure, describe, runtimeFailure } from "./failures.ts";
 import { format } from "./format.ts";
 
@@ -29,18 +29,16 @@ export interface Terminal {
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const [first, ...rest] = args;
   if (first === undefined || (first === "help" && rest.length === 0)) {
-    terminal.out(overview());
+    terminal.out(await overview());
     return 0;
   }
   const asksHelp = first === "help" && rest.length === 1;
   const name = asksHelp ? rest[0] : first;
-  const command = commandNamed(name);
+  const command = await commandNamed(name);
   if (command === undefined) {
     terminal.out(`The sub command ${name} not exist.\n`);
     terminal.err(
-      `This mqadmin knows ${COMMANDS.map((one) => one.name)
-        .sort()
-        .join(", ")}. For others use the official mqadmin of Apache RocketMQ 5.5.0 against the same addresses.\n`,
+      `This mqadmin knows ${[...COMMAND_NAMES].sort().join(", ")}. For others use the official mqadmin of Apache RocketMQ 5.5.0 against the same addresses.\n`,
     );
     return EXIT_USAGE;
   }
@@ -98,8 +96,8 @@ function saveBody(name: string, body: Buffer): string {
   return `${BODIES}/${name}`;
 }
 
-function overview(): string {
-  const lines = COMMANDS.map(({ name, description }) => format("   %-35s %s%n", name, description));
+async function overview(): Promise<string> {
+  const lines = (await allCommands()).map(({ name, description }) => format("   %-35s %s%n", name, description));
   return (
     `The most commonly used mqadmin commands are:\n${lines.join("")}\n` +
     "See 'mqadmin help <command>' for more information on a specific command.\n"

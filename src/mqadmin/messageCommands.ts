@@ -13,6 +13,7 @@ import { clientFailure, JavaFailure, parseLong, runtimeFailure } from "./failure
 import { format, humanTime } from "./format.ts";
 import { decodeMessages, type Message, propertiesText } from "./message.ts";
 import { tracksOf } from "./messageTrack.ts";
+import { describeQueue } from "./queues.ts";
 import { send } from "./sendMessage.ts";
 
 const DAY_MS = 24 * 3_600_000;
@@ -211,7 +212,7 @@ async function resend(context: Context, topic: string, cluster: string | undefin
       properties: message.properties,
       flag: message.flag,
     });
-    const queue = `MessageQueue [topic=${message.topic}, brokerName=${sent.brokerName}, queueId=${sent.queueId}]`;
+    const queue = describeQueue({ topic: message.topic, brokerName: sent.brokerName, queueId: sent.queueId });
     context.print(
       `SendResult [sendStatus=${sent.status}, msgId=${sent.id}, offsetMsgId=${sent.offsetId}, messageQueue=${queue}, ` +
         `queueOffset=${sent.queueOffset}, recallHandle=${sent.recallHandle ?? null}]`,

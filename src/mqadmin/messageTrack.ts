@@ -1,9 +1,11 @@
 /** Which groups have consumed a message (Apache: DefaultMQAdminExtImpl.messageTrackDetail, MessageTrack). */
+import { javaHashCode } from "../base/javaHash.ts";
 import { Property } from "../message/properties.ts";
 import type { ConsumerConnection } from "../protocol/bodies/connections.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import type { Admin } from "./admin.ts";
 import { isBrokerFailure, isClientFailure, type JavaFailure, simpleDescription } from "./failures.ts";
+import { hashOrder } from "./format.ts";
 import type { Message } from "./message.ts";
 
 const MASTER_ID = 0;
@@ -11,7 +13,8 @@ const MASTER_ID = 0;
 /** One line for each group on the message's topic. */
 export async function tracksOf(admin: Admin, message: Message): Promise<string[]> {
   const lines: string[] = [];
-  for (const group of await admin.groupsOn(message.topic)) lines.push(await trackOf(admin, message, group));
+  const groups = hashOrder(await admin.groupsOn(message.topic), javaHashCode);
+  for (const group of groups) lines.push(await trackOf(admin, message, group));
   return lines;
 }
 

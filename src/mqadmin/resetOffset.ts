@@ -6,8 +6,8 @@ import type { Command, Context } from "./command.ts";
 import { type Given, optional, required } from "./commandLine.ts";
 import { brokerFailure, isClientFailure, parseLong } from "./failures.ts";
 import { format, front } from "./format.ts";
+import { compareQueues } from "./queues.ts";
 import { parseTime } from "./times.ts";
-import { compareQueues } from "./topicCommands.ts";
 
 export const resetOffsetByTime: Command = {
   name: "resetOffsetByTime",

@@ -8,6 +8,7 @@ import type { Command, Context } from "./command.ts";
 import { flag, optional, required } from "./commandLine.ts";
 import { clientError } from "./failures.ts";
 import { doubleText, format, front, humanTime, prettyJson } from "./format.ts";
+import { compareQueues } from "./queues.ts";
 
 export const topicList: Command = {
   name: "topicList",
@@ -79,16 +80,6 @@ export const topicStatus: Command = {
     print(`\nTopic Put TPS: ${doubleText(stats.topicPutTps)}\n`);
   },
 };
-
-/** MessageQueue.compareTo. */
-export function compareQueues(
-  a: { topic: string; brokerName: string; queueId: number },
-  b: { topic: string; brokerName: string; queueId: number },
-): number {
-  if (a.topic !== b.topic) return a.topic < b.topic ? -1 : 1;
-  if (a.brokerName !== b.brokerName) return a.brokerName < b.brokerName ? -1 : 1;
-  return a.queueId - b.queueId;
-}
 
 const ROUTE_ROW = "%-45s %-32s %-50s %-10s %-11s %-5s%n";
 const ROUTE_RULE = 158;
