@@ -6,6 +6,7 @@ import { COMMAND_NAMES } from "../../dist/mqadmin/commands.js";
 
 const PROGRAM = fileURLToPath(new URL("../../bin/mqadmin", import.meta.url));
 const NAMES = new Set([...COMMAND_NAMES, "noSuchCommand"]);
+const CHANGES = /^(update|delete|set|clone|skip|wipe|add)/;
 /** Java prints these in the order of its hashes; here they are sorted. */
 const SORTED = new Set(["getBrokerConfig", "getNamesrvConfig", "resetOffsetByTime", "topicList"]);
 /** By the beginning of a line. */
@@ -18,6 +19,11 @@ const DIFFERS = new Map([
 /** Whether our own mqadmin is to answer this step. */
 export function isOwn({ command }) {
   return NAMES.has(command);
+}
+
+/** Whether a step is part of the script for our own mqadmin: what it answers, and what changes what it sees. */
+export function isForOwn(step) {
+  return step.kind !== "run" || isOwn(step) || CHANGES.test(step.command);
 }
 
 /** The step with its lines sorted for comparison, where only their order differs. */

@@ -18,7 +18,7 @@ import { buildDriver, Driver } from "./driver.mjs";
 import { judge } from "./judge.mjs";
 import { run } from "./lib.mjs";
 import { normal } from "./normal.mjs";
-import { isOwn, ownDifference, ownOrder, runOwn } from "./own.mjs";
+import { isForOwn, isOwn, ownDifference, ownOrder, runOwn } from "./own.mjs";
 import { SCRIPT } from "./script.mjs";
 import { markdown } from "./table.mjs";
 
@@ -42,9 +42,8 @@ const { values: options } = parseArgs({
 });
 
 const began = Date.now();
-const steps = SCRIPT.filter(({ kind, short }) => !options.short || short || !["run", "restart"].includes(kind)).map(
-  (step) => (options.own && isOwn(step) ? ownOrder(step) : step),
-);
+const chosen = SCRIPT.filter(({ kind, short }) => !options.short || short || !["run", "restart"].includes(kind));
+const steps = options.own ? chosen.filter(isForOwn).map(ownOrder) : chosen;
 let lib;
 try {
   lib = apacheLib();
@@ -248,7 +247,7 @@ function finish() {
     skylark: skylark.results.get(step),
   }));
   writeFileSync(join(WORK, "mqadmin.json"), `${JSON.stringify(json, null, 2)}\n`);
-  if (options["write-readme"]) writeReadme(markdown(apache.commands, verdicts, passed, failed));
+  if (options["write-readme"] && !options.own) writeReadme(markdown(apache.commands, verdicts, passed, failed));
   if (options.keep) console.log(`files kept in ${tempDir}`);
   else rmSync(tempDir, { recursive: true, force: true });
   const seconds = ((Date.now() - began) / 1000).toFixed(1);
