@@ -66,7 +66,7 @@ describe("a command line", () => {
   it("is explained as commons-cli's HelpFormatter does", () => {
     expect(
       help("mqadmin updateTopic", OPTIONS),
-    ).toBe(`usage: mqadmin updateTopic [-a <arg>] -b <arg> | -c <arg> [-h] [-l] [-n <arg>] [-r <arg>] -t <arg>
+    ).toBe(`usage: mqadmin updateTopic [-a <arg>] -b <arg> | -c <arg>  [-h] [-l] [-n <arg>] [-r <arg>] -t <arg>
  -a,--attributes <arg>      attribute(+a=b,+c=d,-e)
  -b,--brokerAddr <arg>      create topic to which broker
  -c,--clusterName <arg>     create topic to which cluster
@@ -76,6 +76,13 @@ describe("a command line", () => {
  -r,--readQueueNums <arg>   set read queue nums
  -t,--topic <arg>           topic name
 `);
+  });
+
+  it("breaks a long usage as the official tool does", () => {
+    const more = ["o", "p", "s", "u", "w"].map((short) => optional(short, `long-${short}`, "text"));
+    expect(help("mqadmin updateTopic", [...OPTIONS.filter(({ short }) => short !== "l"), ...more])).toMatch(
+      /^usage: mqadmin updateTopic \[-a <arg>\] -b <arg> \| -c <arg> {2}\[-h\] \[-n <arg>\] \[-o <arg>\] \[-p <arg>\] \[-r <arg>\]\n {7}\[-s <arg>\] -t <arg> \[-u <arg>\] \[-w <arg>\]\n/,
+    );
   });
 
   it("breaks long lines of the help after 110 columns", () => {

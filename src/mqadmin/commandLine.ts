@@ -278,11 +278,12 @@ function usage(command: string, options: readonly Option[]): string {
     else if (!groups.has(option.group)) {
       groups.add(option.group);
       const members = sorted(options.filter(({ group }) => group === option.group));
-      parts.push(members.map(one).join(" | "));
+      // HelpFormatter leaves one more blank behind a group.
+      parts.push(`${members.map(one).join(" | ")} `);
     }
   }
   const text = `${PREFIX}${command} ${parts.join(" ")}`;
-  return wrapped(text, PREFIX.length + command.indexOf(" ") + 1);
+  return wrapped(text.trimEnd(), PREFIX.length);
 }
 
 function table(options: readonly Option[]): string {
