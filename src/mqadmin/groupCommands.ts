@@ -1,8 +1,12 @@
 /** updateSubGroup and consumerConnection (Apache: UpdateSubGroupSubCommand, ConsumerConnectionSubCommand). */
-
 import { javaHashCode } from "../base/javaHash.ts";
-import type { GroupRetryPolicy, SubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
-import { decodeSubscriptionGroupConfig, newSubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
+import { readBean } from "../protocol/bodies/reader.ts";
+import {
+  decodeSubscriptionGroupConfig,
+  type GroupRetryPolicy,
+  newSubscriptionGroupConfig,
+  type SubscriptionGroupConfig,
+} from "../protocol/bodies/subscriptionGroup.ts";
 import { writeJavaJson } from "../protocol/javaJson.ts";
 import { versionName } from "../protocol/versionName.ts";
 import { attributeChanges } from "./changeTopics.ts";
@@ -77,6 +81,10 @@ function wanted(given: Given): SubscriptionGroupConfig {
 
 function policyOf(json: string, groupName: string): GroupRetryPolicy {
   try {
+    const type = readBean("GroupRetryPolicy", json).text("type");
+    if (type !== undefined && !/^(EXPONENTIAL|CUSTOMIZED|[01])$/i.test(type)) {
+      throw new Error(`the type ${type} is neither EXPONENTIAL nor CUSTOMIZED`);
+    }
     const name = JSON.stringify(groupName);
     return decodeSubscriptionGroupConfig(`{"groupName":${name},"groupRetryPolicy":${json}}`).groupRetryPolicy;
   } catch (error) {
