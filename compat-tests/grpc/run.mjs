@@ -61,7 +61,8 @@ const servers = choose("server", options.server ?? (options.short ? ["skylark"] 
   "skylark",
 ]);
 const runId = Date.now().toString(36).slice(-5);
-const logDir = join(WORK, "grpc-logs");
+/** Runs against other servers may go on beside this one. */
+const logDir = join(WORK, "grpc-logs", servers.join("+"));
 rmSync(logDir, { recursive: true, force: true });
 mkdirSync(logDir, { recursive: true });
 const tempDir = mkdtempSync(join(tmpdir(), "skylark-grpc-"));
@@ -132,20 +133,25 @@ async function against(kind) {
   cpSync(join(tempDir, kind), join(logDir, kind), { recursive: true, filter: (file) => !file.includes("/store") });
 }
 
+/** Whether what is judged is ours: a server, or a proxy before either. */
+function isOurs(kind) {
+  return kind.startsWith("skylark");
+}
+
 /** All of a client's scenarios, then once more, alone, those whose failure says nothing yet (lib/verdict.mjs). */
 async function runVariant(variant, server, run) {
   const { kind } = server;
-  const names = scenarios.filter((name) => variant.offered.includes(name));
+  const names = scenarios.filter((name) => variant.offered.includes(name) && !SCENARIOS[name].notOn?.[kind]);
   if (names.length === 0) return;
   await createResources(server.brokerPort, run, names);
   const results = await runClient(variant, server, names, run);
   for (const name of names) {
     const tries = [results.get(name)];
     const failedAgainstApache = servers.some((other) => {
-      const cell = other === "skylark" ? undefined : cells.get(`${name}|${variant.id}|${other}`);
+      const cell = isOurs(other) ? undefined : cells.get(`${name}|${variant.id}|${other}`);
       return cell !== undefined && cell.state !== "passed";
     });
-    const asked = { server: kind === "skylark" ? "skylark" : "apache", client: variant.id, failedAgainstApache };
+    const asked = { server: isOurs(kind) ? "skylark" : "apache", client: variant.id, failedAgainstApache };
     const why = tries[0].ok ? undefined : secondTry(asked);
     if (why !== undefined) {
       const again = `${run}r`;
@@ -216,13 +222,17 @@ function finish() {
   markUnproven();
   const MARKS = { passed: "ok", flaky: "ok (2nd)", unproven: "unproven", failed: "FAIL" };
   const mark = (cell) => (cell === undefined ? "" : MARKS[cell.state]);
+  const missing = (name, id, server) =>
+    variants.find((variant) => variant.id === id).offered.includes(name) ? (SCENARIOS[name].notOn?.[server] ?? "") : "";
   const rows = scenarios.filter((name) => columns.some(({ id, server }) => cells.has(`${name}|${id}|${server}`)));
   const head = columns.map(({ id, server }) => `${id}<br>${server}`);
   const table = [
     `| scenario | what it shows | ${head.join(" | ")} |`,
     `| --- | --- |${" --- |".repeat(columns.length)}`,
     ...rows.map((name) => {
-      const marks = columns.map(({ id, server }) => mark(cells.get(`${name}|${id}|${server}`)));
+      const marks = columns.map(
+        ({ id, server }) => mark(cells.get(`${name}|${id}|${server}`)) || missing(name, id, server),
+      );
       return `| ${name} | ${SCENARIOS[name].about} | ${marks.join(" | ")} |`;
     }),
   ].join("\n");
@@ -240,7 +250,7 @@ function finish() {
   for (const line of differences()) console.log(line);
   for (const { suite, reason } of skipped) console.log(`\n!!! SKIPPED ${suite}: ${reason}`);
   writeFileSync(
-    join(WORK, "grpc-report.json"),
+    join(logDir, "report.json"),
     `${JSON.stringify({ passed, failed, unproven, cells: Object.fromEntries(cells) }, null, 2)}\n`,
   );
   const sum = `${passed} passed, ${failed} failed${unproven > 0 ? `, ${unproven} unproven` : ""}`;
@@ -255,7 +265,7 @@ function finish() {
 function markUnproven() {
   for (const [key, cell] of cells) {
     const [name, id, server] = key.split("|");
-    if (server === "skylark" || cell.state !== "failed") continue;
+    if (isOurs(server) || cell.state !== "failed") continue;
     const others = variants.flatMap((other) =>
       other.id === id ? [] : (cells.get(`${name}|${other.id}|${server}`) ?? []),
     );

@@ -21,6 +21,11 @@ export const FINDINGS = [
     fact: /^empty body$/,
     why: "Apache's handler falls over a body that is not there, with the same code; Skylark says what is wrong",
   },
+  {
+    scenario: "unknown-topic",
+    fact: /^deleted topic, max offset$/,
+    why: "Apache says 0 for a deleted topic or now and then, with the same client, still what was there; Skylark 0",
+  },
 ];
 
 /**

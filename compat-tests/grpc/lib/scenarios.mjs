@@ -65,18 +65,24 @@ export const SCENARIOS = {
   },
 };
 
+/** Its proxy in local mode answers SyncLiteSubscription with an exception: its cluster mode is the oracle of these. */
+const NO_LITE = { "apache-local": "none" };
+
 Object.assign(SCENARIOS, {
   lite: {
+    notOn: NO_LITE,
     about: "lite topics, each in order, as they are subscribed to",
     topics: { lite: "LITE" },
     groups: { g: { bind: "lite", consumeMessageOrderly: true } },
   },
   "lite-retry": {
+    notOn: NO_LITE,
     about: "a failure holds up its lite topic",
     topics: { lite: "LITE" },
     groups: { g: { ...SOON, bind: "lite", consumeMessageOrderly: true } },
   },
   "lite-exclusive": {
+    notOn: NO_LITE,
     about: "the newest subscriber takes a lite topic over",
     topics: { lite: "LITE" },
     groups: { exclusive: { bind: "lite", attributes: { "+lite.sub.model": "Exclusive" } } },
