@@ -179,3 +179,20 @@ describe("the option table", () => {
     for (const row of BROKER_TABLE.rows) expect(row.help !== "").toBe(row.effect === "live");
   });
 });
+
+describe("a change with very many unknown keys", () => {
+  it("names a few of them, quickly", () => {
+    const entries = new Map(Array.from({ length: 50_000 }, (_, i) => [`fileReservedTim${i}`, "1"]));
+    const began = performance.now();
+    let problems: readonly string[] = [];
+    try {
+      updateBrokerConfig(load().config, entries);
+    } catch (error) {
+      problems = (error as ConfigError).problems;
+    }
+    expect(problems).toHaveLength(9);
+    expect(problems[0]).toBe("unknown key fileReservedTim0 has no effect; did you mean fileReservedTime?");
+    expect(problems[8]).toBe("49992 more unknown keys have no effect");
+    expect(performance.now() - began).toBeLessThan(2_000);
+  });
+});

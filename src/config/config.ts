@@ -66,7 +66,7 @@ export function update<Options extends object>(
 ): Updated {
   const { known, unknown, warnings } = readEntries(table, entries);
   // What is in a file at the start may be a newer release's; what is asked for by name is a mistake.
-  if (unknown.size > 0) throw new ConfigError([...unknown.keys()].map((key) => unknownKey(table, key)));
+  if (unknown.size > 0) throw new ConfigError(unknownKeys(table, [...unknown.keys()]));
   const changed: string[] = [];
   const pending: string[] = [];
   for (const [key, { row, value, text }] of known) {
@@ -114,6 +114,15 @@ interface ReadEntries {
   readonly warnings: string[];
 }
 
+/** Unknown keys that are named one by one: a request may hold tens of thousands, and each is compared with every known one. */
+const UNKNOWN_TOLD_MAX = 8;
+
+function unknownKeys(table: OptionTable, keys: readonly string[]): string[] {
+  const told = keys.slice(0, UNKNOWN_TOLD_MAX).map((key) => unknownKey(table, key));
+  const more = keys.length - told.length;
+  return more === 0 ? told : [...told, `${more} more unknown keys have no effect`];
+}
+
 function unknownKey(table: OptionTable, key: string): string {
   const nearest = nearestKey(key, table.byKey.keys());
   return `unknown key ${key} has no effect${nearest === undefined ? "" : `; did you mean ${nearest}?`}`;
@@ -128,8 +137,6 @@ function readEntries(table: OptionTable, entries: ReadonlyMap<string, string>): 
     const row = findOption(table, written);
     if (row === undefined) {
       unknown.set(written, text);
-      // Those are read by loadTls, and kept among the given ones.
-      if (!isTlsKey(written)) warnings.push(unknownKey(table, written));
       continue;
     }
     try {
@@ -148,7 +155,9 @@ function readEntries(table: OptionTable, entries: ReadonlyMap<string, string>): 
       warnings.push(`${written}=${text.trim()} has no effect here (an option of Apache's ${row.apache})`);
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return { known, unknown, warnings };
+  // TLS keys are read by loadTls, and kept among the given ones.
+  const strange = [...unknown.keys()].filter((key) => !isTlsKey(key));
+  return { known, unknown, warnings: [...unknownKeys(table, strange), ...warnings] };
 }
 
 /** Saying the default of an option that nothing acts on changes nothing, so it deserves no warning. */

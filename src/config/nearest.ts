@@ -1,10 +1,14 @@
 /** Finds the key that a mistyped one was meant to be. */
 
+/** No option is named as long; comparing costs the product of both lengths. */
+const KEY_CHARS_MAX = 100;
+
 /**
  * The key of `keys` nearest to `key`: the same letters in another case first, then the fewest single-letter changes;
  * undefined when nothing is near enough to be a likely slip (a third of the letters).
  */
 export function nearestKey(key: string, keys: Iterable<string>): string | undefined {
+  if (key.length > KEY_CHARS_MAX) return undefined;
   const wanted = key.toLowerCase();
   let nearest: string | undefined;
   let fewest = Math.max(2, Math.floor(key.length / 3)) + 1;
