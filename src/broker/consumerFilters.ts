@@ -6,7 +6,8 @@
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { BloomFilter } from "../filter/bloomFilter.ts";
-import { compileFilter, isTagType, type UnitFilter } from "../filter/messageFilter.ts";
+import { compileFilter, isTagType } from "../filter/messageFilter.ts";
+import type { UnitFilter } from "../filter/unitFilter.ts";
 import {
   type ConsumerFilterData,
   type ConsumerFilterTable,

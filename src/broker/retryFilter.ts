@@ -3,8 +3,8 @@
  * (Apache: ExpressionForRetryMessageFilter, with filterSupportRetry).
  */
 import type { Buffer } from "node:buffer";
-import type { RecordFilter, UnitFilter } from "../filter/messageFilter.ts";
 import { PropertySlots } from "../filter/propertySlots.ts";
+import type { RecordFilter, UnitFilter } from "../filter/unitFilter.ts";
 import { Property } from "../message/properties.ts";
 import type { ConsumerFilters } from "./consumerFilters.ts";
 

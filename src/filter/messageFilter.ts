@@ -2,24 +2,10 @@
  * Which messages a subscription wants: TAG or SQL92 expressions as predicates for those who read queues (pull, POP,
  * notifications). Mirrors FilterAPI.build, ExpressionType, and FilterFactory of Apache.
  */
-import type { Buffer } from "node:buffer";
 import { FILTER_CACHED_CHARS_MAX, FILTERS_CACHED_MAX } from "../base/limits.ts";
 import { SqlFilter } from "./sqlFilter.ts";
 import { subscribedTags } from "./tags.ts";
-
-/** Decides by a queue unit, and where that does not say enough by the record, whether a message is wanted. */
-export interface UnitFilter {
-  /** By the unit's tag code (its low 32 bits). */
-  matches(tagsCode: number): boolean;
-  /** What must also hold of the record; undefined when the unit says it all. */
-  readonly record: RecordFilter | undefined;
-}
-
-/** A predicate on a record's properties. */
-export interface RecordFilter {
-  /** @param buf holds the property bytes in `[start, end)`; only valid during the call */
-  passes(buf: Buffer, start: number, end: number): boolean;
-}
+import type { UnitFilter } from "./unitFilter.ts";
 
 export const TAG_TYPE = "TAG";
 export const SQL92_TYPE = "SQL92";

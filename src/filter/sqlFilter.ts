@@ -1,8 +1,8 @@
 /** An SQL92 expression as a filter of messages: only what evaluates to true passes, unknown and failed do not. */
 import type { Buffer } from "node:buffer";
-import type { RecordFilter, UnitFilter } from "./messageFilter.ts";
 import { parseSql } from "./sqlParser.ts";
 import { type Outcome, SqlProgram, TRUE } from "./sqlProgram.ts";
+import type { RecordFilter, UnitFilter } from "./unitFilter.ts";
 
 export class SqlFilter implements UnitFilter, RecordFilter {
   readonly record: RecordFilter = this;

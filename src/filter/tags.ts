@@ -3,7 +3,7 @@
  * (FilterAPI.buildSubscriptionData, ExpressionMessageFilter). Hashes may collide: the client compares the tag itself.
  */
 import { javaHashCode } from "../base/javaHash.ts";
-import type { UnitFilter } from "./messageFilter.ts";
+import type { UnitFilter } from "./unitFilter.ts";
 
 export const ALL_UNITS: UnitFilter = { matches: () => true, record: undefined };
 /** Blank tags are tags that no message has. */

@@ -11,21 +11,15 @@ import { formatProperties, Property } from "../message/properties.ts";
 import type { PropertyScan } from "../message/propertyScan.ts";
 import { MULTI_TAGS, TRANSACTION_MASK } from "../message/sysFlag.ts";
 import type { TopicConfig } from "../protocol/bodies/topicConfig.ts";
-import type { HotCall, Reply, ReplyOut } from "../protocol/dispatch.ts";
+import type { HotCall, ReplyOut } from "../protocol/dispatch.ts";
 import type { SendRequest } from "../protocol/sendCodec.ts";
 import type { AckTarget, PendingAppend } from "../store/pending.ts";
-import { refuse } from "./parts.ts";
-import type { Sender, SendParts } from "./send.ts";
+import type { Sender } from "./send.ts";
 
 const FLAG_ONEWAY = 0x2;
 const ATTACHMENT = "half";
 /** Destinations whose properties are kept ready; more than a broker has queues in use at a time. */
 const SUFFIXES_MAX = 4096;
-
-/** Apache's words when rejectTransactionMessage is set. */
-export function rejectedTransaction({ config }: Pick<SendParts, "config">): Reply {
-  return refuse("NO_PERMISSION", `the broker[${config.brokerIP1}] sending transaction message is forbidden`);
-}
 
 /** Answers the half messages of one connection, and counts them. */
 class HalfReplier implements AckTarget {

@@ -5,7 +5,8 @@
 import { Buffer } from "node:buffer";
 import { isReadable } from "../broker/model.ts";
 import type { Held, PullHolds } from "../broker/pullHolds.ts";
-import { FilterCache, isTagType, type UnitFilter } from "../filter/messageFilter.ts";
+import { FilterCache, isTagType } from "../filter/messageFilter.ts";
+import type { UnitFilter } from "../filter/unitFilter.ts";
 import type { Reply } from "../protocol/dispatch.ts";
 import { FAQ_HINT } from "../protocol/faq.ts";
 import type { MessageStore } from "../store/messageStore.ts";

@@ -20,9 +20,9 @@ import { SendReplyPieces, SendRequest } from "../protocol/sendCodec.ts";
 import type { MessageStore } from "../store/messageStore.ts";
 import type { AckTarget, PendingAppend } from "../store/pending.ts";
 import { appendReply } from "./appendReply.ts";
-import { HalfSender, rejectedTransaction } from "./halfSend.ts";
+import { HalfSender } from "./halfSend.ts";
 import type { BrokerParts } from "./parts.ts";
-import { checkSend } from "./sendChecks.ts";
+import { checkSend, rejectedTransaction } from "./sendChecks.ts";
 import { sendSpecial } from "./sendSpecial.ts";
 
 export type SendParts = Omit<BrokerParts, "store"> & {

@@ -16,6 +16,11 @@ type Parts = Pick<BrokerParts, "config" | "topics" | "clock">;
 /** What is asked of a send request, whatever protocol brought it. */
 type Request = Pick<SendRequest, "topic" | "queueId" | "unitMode" | "defaultTopic" | "defaultTopicQueueNums">;
 
+/** Apache's words when rejectTransactionMessage is set. */
+export function rejectedTransaction({ config }: Pick<Parts, "config">): Reply {
+  return refuse("NO_PERMISSION", `the broker[${config.brokerIP1}] sending transaction message is forbidden`);
+}
+
 /** The topic to send to, created if that is allowed, or the refusal. */
 export function checkSend(parts: Parts, request: Request, caller: Caller): TopicConfig | Reply {
   const { topic } = request;

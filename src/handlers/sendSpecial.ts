@@ -16,11 +16,11 @@ import { MQVersion } from "../protocol/generated/versions.ts";
 import type { SendRequest } from "../protocol/sendCodec.ts";
 import type { NewMessage } from "../store/types.ts";
 import { appendReply } from "./appendReply.ts";
-import { rejectedTransaction } from "./halfSend.ts";
 import { dispatchLite } from "./lite.ts";
 import { refuse } from "./parts.ts";
 import { recallHandleOf } from "./recall.ts";
 import type { Sender } from "./send.ts";
+import { rejectedTransaction } from "./sendChecks.ts";
 import { timerReply } from "./timers.ts";
 
 const DLQ_QUEUES = 1;

@@ -1,12 +1,11 @@
-/** Reading single messages and searching by time: the paths that may wait for the disk. */
+/** Reading single messages and queue units: the paths that may wait for the disk. */
 import { Buffer } from "node:buffer";
 import { readInt64OrMinus1 } from "../base/int64.ts";
 import { parseProperties } from "../message/properties.ts";
 import { RECORD_BYTES_MIN, RecordView } from "../message/record.ts";
 import type { CommitLog } from "./commitLog.ts";
 import { type ConsumeQueue, foundAt } from "./consumeQueue.ts";
-import type { LoneReads } from "./loneReads.ts";
-import type { Boundary, QueueUnit, StoredMessage } from "./types.ts";
+import type { QueueUnit, StoredMessage } from "./types.ts";
 
 /** Copies `[offset, offset + bytes)` of the log, loading it if need be. */
 export async function readLog(log: CommitLog, offset: number, bytes: number): Promise<Buffer | undefined> {
@@ -72,51 +71,4 @@ export async function readUnits(queue: ConsumeQueue, from: number, count: number
     });
   }
   return units;
-}
-
-/**
- * Store time of the message that a unit points to; -1 when its record is gone.
- * @param lone reads it when the next one asked about lies elsewhere: then the bytes around it are of no use
- */
-export async function unitStoreTime(log: CommitLog, unit: QueueUnit, lone?: LoneReads): Promise<number> {
-  // The store time lies within the first 76 bytes, whichever family the born host is of.
-  const bytes = Math.min(unit.bytes, 76);
-  const head = await (lone === undefined ? readLog(log, unit.logOffset, bytes) : lone.bytes(unit.logOffset, bytes));
-  if (!head || head.length < 64) return -1;
-  const at = 48 + ((head.readInt32BE(36) & 0x10) === 0 ? 8 : 20);
-  return readInt64OrMinus1(head, at);
-}
-
-/** Units of a search whose records may lie in the same block. */
-const NEAR_UNITS = 256;
-
-/**
- * Queue offset by store time (Apache: binarySearchInQueueByTime). LOWER: the first message not older than `timestampMs`,
- * or the queue's end; UPPER: the last one not younger, 0 when all are younger.
- */
-export async function searchByTime(
-  log: CommitLog,
-  queue: ConsumeQueue,
-  timestampMs: number,
-  boundary: Boundary,
-  lone: LoneReads,
-): Promise<number> {
-  let low = queue.min;
-  let high = queue.max;
-  const timeOf = async (at: number) => {
-    const [unit] = await readUnits(queue, at, 1);
-    return unit ? unitStoreTime(log, unit, high - low > NEAR_UNITS ? lone : undefined) : -1;
-  };
-  if (low === high) return boundary === "LOWER" ? low : 0;
-  const first = queue.min;
-  // LOWER looks for the first message with time >= t; UPPER for the first with time > t, and steps back.
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    const time = await timeOf(middle);
-    const before = boundary === "LOWER" ? time < timestampMs : time <= timestampMs;
-    if (before) low = middle + 1;
-    else high = middle;
-  }
-  if (boundary === "LOWER") return low;
-  return low === first ? 0 : low - 1;
 }

@@ -8,7 +8,7 @@ import { type Clock, repeat, type Timer } from "../base/clock.ts";
 import * as limits from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
-import type { UnitFilter } from "../filter/messageFilter.ts";
+import type { UnitFilter } from "../filter/unitFilter.ts";
 import type { MessageDraft } from "../message/draft.ts";
 import type { PropertyScan } from "../message/propertyScan.ts";
 import type { PutCounts } from "../metrics/brokerStats.ts";
@@ -24,7 +24,7 @@ import { FileCache } from "./fileCache.ts";
 import { Flush } from "./flush.ts";
 import { LogFeed } from "./logFeed.ts";
 import { LoneReads } from "./loneReads.ts";
-import { readLog, readMessage, readUnits, searchByTime, unitStoreTime } from "./lookup.ts";
+import { readLog, readMessage, readUnits } from "./lookup.ts";
 import type { StoreOptions } from "./options.ts";
 import type { AckTarget, PendingAppend } from "./pending.ts";
 import type { RecordReads } from "./recordReads.ts";
@@ -32,6 +32,7 @@ import { type Recovered, recoverStore } from "./recovery.ts";
 import { ReplicaLog } from "./replicaLog.ts";
 import { Retention } from "./retention.ts";
 import type { Selection } from "./selection.ts";
+import { searchByTime, unitStoreTime } from "./timeSearch.ts";
 import type {
   AppendResult,
   Boundary,

@@ -4,7 +4,7 @@
  * memory is named in `missing*`, to be loaded before the caller selects again.
  */
 import { readInt64OrMinus1 } from "../base/int64.ts";
-import type { RecordFilter, UnitFilter } from "../filter/messageFilter.ts";
+import type { RecordFilter, UnitFilter } from "../filter/unitFilter.ts";
 import { propertiesStart } from "../message/record.ts";
 import type { CommitLog } from "./commitLog.ts";
 import { type ConsumeQueue, foundAt, UNIT_BYTES } from "./consumeQueue.ts";

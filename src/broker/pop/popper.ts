@@ -8,7 +8,7 @@ import type { Clock } from "../../base/clock.ts";
 import { readInt64OrMinus1 } from "../../base/int64.ts";
 import { POP_MESSAGES_MAX } from "../../base/limits.ts";
 import type { Random } from "../../base/random.ts";
-import type { UnitFilter } from "../../filter/messageFilter.ts";
+import type { UnitFilter } from "../../filter/unitFilter.ts";
 import type { SubscriptionGroupConfig } from "../../protocol/bodies/subscriptionGroup.ts";
 import type { TopicConfig } from "../../protocol/bodies/topicConfig.ts";
 import { OffsetInfo, ORDER_REVIVE_QID, popRetryTopic } from "../../protocol/extraInfo.ts";
