@@ -1,11 +1,12 @@
 // The compatibility suite: the same scenarios through real clients against Apache RocketMQ 5.5.0 and against Skylark.
 //
-//   node compat-tests/run.mjs [--client ID]... [--scenario NAME]... [--server apache|skylark] [--short] [--repeat N] [--parallel N]
-//                             [--write-readme] [--keep]
+//   node compat-tests/run.mjs [--client ID]... [--scenario NAME]... [--server apache|skylark] [--short] [--all] [--repeat N]
+//                             [--parallel N] [--write-readme] [--keep]
 //
 // Prints the table, where the two servers differ, and "N passed, N failed"; compat-tests/.work/report.json has everything. A client that
 // cannot be built here is listed as SKIPPED, and with CI=true that is a failure. --repeat runs each scenario N times, without second tries:
-// for finding out how often one wavers.
+// for finding out how often one wavers. --all, implied by --client, --scenario and --write-readme, has clients of every version stop and kill
+// servers; otherwise those between two others do not.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -30,6 +31,7 @@ const { values: options } = parseArgs({
     scenario: { type: "string", multiple: true },
     server: { type: "string", multiple: true },
     short: { type: "boolean", default: false },
+    all: { type: "boolean", default: false },
     repeat: { type: "string", default: "1" },
     parallel: { type: "string" },
     "write-readme": { type: "boolean", default: false },
@@ -70,7 +72,17 @@ const lib = kinds.includes("apache") ? prepareApache() : undefined;
 const tries = new Map();
 /** Why there was a second one, by the same key. */
 const whyAgain = new Map();
-const suites = planSuites({ clients, kinds: kinds.filter((kind) => kind !== "apache" || lib), names: scenarioNames });
+const all = options.all || options["write-readme"] || options.client !== undefined || options.scenario !== undefined;
+const suites = planSuites({
+  clients,
+  kinds: kinds.filter((kind) => kind !== "apache" || lib),
+  names: scenarioNames,
+  all,
+});
+if (!all && clients.some(({ between }) => between)) {
+  const ids = clients.filter(({ between }) => between).map(({ id }) => id);
+  console.log(`${ids.join(", ")}: without the scenarios that stop and kill servers; --all runs them, too`);
+}
 await firstTries();
 await secondTries();
 finish();
@@ -79,7 +91,7 @@ async function prepareClients() {
   const ready = [];
   for (const client of CLIENTS.filter(({ id }) => clientIds.includes(id))) {
     try {
-      const built = { id: client.id, ...client.prepare() };
+      const built = { id: client.id, between: client.between, ...client.prepare() };
       const offered = await listScenarios(built, logDir);
       const unknown = offered.filter((name) => !(name in SCENARIOS));
       if (offered.length === 0 || unknown.length > 0) {

@@ -1,5 +1,6 @@
 // `npm run compat`: everything that is compared with Apache, in two lanes beside each other: the matrix of official clients, which mostly
-// waits, and the other suites one after another. With options (--client, --scenario, --server, ...) only the matrix, narrowed by them.
+// waits, and the other suites one after another; --all has the matrix whole. With other options (--client, --scenario, --server, ...) only the
+// matrix, narrowed by them.
 // Ends with one count over everything that ran.
 import { join } from "node:path";
 import { apacheLib, Missing } from "../compat-tests/lib/build.mjs";
@@ -7,7 +8,9 @@ import { run } from "./run.mjs";
 
 const root = join(import.meta.dirname, "..");
 const args = process.argv.slice(2);
-const whole = args.every((arg) => arg === "--write-readme");
+const whole = args.every((arg) => arg === "--write-readme" || arg === "--all");
+/** What every suite that has a table understands. */
+const tables = args.filter((arg) => arg === "--write-readme");
 const basePort = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000);
 /** The matrix's ports end well below this much above the first one. */
 const SECOND_LANE_PORTS = 1_500;
@@ -20,7 +23,7 @@ const clients = [
   ["grpc/run.mjs", "--server", "apache-cluster,skylark-proxy,skylark-over-apache", ...LITE],
 ];
 const others = [
-  ["mqadmin/run.mjs", ...args],
+  ["mqadmin/run.mjs", ...tables],
   ["mqadmin/run.mjs", "--own", "--short"],
   ["dashboard/run.mjs"],
   ["answers/run.mjs"],
@@ -28,7 +31,7 @@ const others = [
   ["crossread/run.mjs"],
   ["crossread/transactions.mjs"],
   ["crossread/timers.mjs"],
-  ["grpc/run.mjs", "--server", "apache-local,skylark", ...args],
+  ["grpc/run.mjs", "--server", "apache-local,skylark", ...tables],
   ["grpc/answers.mjs"],
   ["grpc/kill9.mjs"],
 ];

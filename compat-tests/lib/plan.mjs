@@ -9,10 +9,11 @@ import { reasonFor } from "./verdict.mjs";
  * @typedef {{ kind: string, setupName: string, label: string, users: number }} Place a server to be: how many suites come, and its name.
  * @typedef {{ names: string[], place: Place }} Part scenarios that need one setup.
  * @typedef {{ client: any, kind: string, label: string, parallel: number, parts: Part[] }} Suite
- * @param {{ clients: { id: string, offered: string[] }[], kinds: string[], names: string[] }} wanted `names` in the order in which they are to begin.
+ * @param {{ clients: { id: string, offered: string[], between?: boolean }[], kinds: string[], names: string[], all?: boolean }} wanted `names` in the
+ *   order in which they are to begin; `all`: clients of versions between two others take part in what needs servers of its own, too.
  * @returns {Suite[]} the kinds by turns, so that both see the same load.
  */
-export function planSuites({ clients, kinds, names }, setups = SETUPS, scenarios = SCENARIOS) {
+export function planSuites({ clients, kinds, names, all = false }, setups = SETUPS, scenarios = SCENARIOS) {
   const suites = [];
   const shared = new Map();
   const take = (kind, setupName, owner) => {
@@ -30,7 +31,7 @@ export function planSuites({ clients, kinds, names }, setups = SETUPS, scenarios
       const together = [];
       for (const [setupName, { parallel, ownServer }] of Object.entries(setups)) {
         const some = mine.filter((name) => scenarios[name].setup === setupName);
-        if (some.length === 0) continue;
+        if (some.length === 0 || (ownServer && client.between && !all)) continue;
         const part = { names: some, place: take(kind, setupName, ownServer ? client : undefined) };
         if (ownServer) suites.push({ client, kind, label: setupName, parallel, parts: [part] });
         else together.push(part);

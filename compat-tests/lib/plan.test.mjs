@@ -42,3 +42,11 @@ it("counts who comes to a shared server, so that the last one stops it", () => {
   expect(first.parts[0].place.users).toBe(2);
   expect(first.parts[1].place.users).toBe(1);
 });
+
+it("leaves a version between two others out of what needs its own servers, unless all is asked for", () => {
+  const between = [{ ...clients[0], between: true }];
+  const labels = (all) =>
+    planSuites({ clients: between, kinds: ["skylark"], names: ["a", "c"], all }, setups, scenarios).map((s) => s.label);
+  expect(labels(false)).toEqual(["shared servers"]);
+  expect(labels(true)).toEqual(["alone", "shared servers"]);
+});
