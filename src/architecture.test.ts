@@ -25,8 +25,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   remoting: ["base", "protocol", "config", "metrics", "tls"],
   namesrv: ["base", "protocol", "config", "store"],
   broker: ["base", "message", "filter", "protocol", "config", "metrics", "store"],
-  handlers: ["base", "message", "filter", "protocol", "config", "metrics", "store", "broker"],
-  grpc: ["base", "message", "filter", "protocol", "config", "metrics", "store", "broker", "handlers", "tls"],
+  auth: ["base", "protocol", "config", "store", "broker"],
+  handlers: ["base", "message", "filter", "protocol", "config", "metrics", "store", "broker", "auth"],
+  grpc: ["base", "message", "filter", "protocol", "config", "metrics", "store", "broker", "handlers", "tls", "auth"],
   server: [
     "base",
     "message",
@@ -42,6 +43,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "handlers",
     "grpc",
     "tls",
+    "auth",
   ],
   mqadmin: ["base", "message", "protocol", "config", "remoting", "broker"],
   testing: [
@@ -59,6 +61,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "handlers",
     "grpc",
     "tls",
+    "auth",
   ],
 };
 /** The two entries wire everything; mqadmin is a program of its own, because nothing of the server is to be loaded for it. */
@@ -67,6 +70,9 @@ const ENTRIES = new Set(["index.ts", "cli.ts", "mqadmin/main.ts"]);
 const MQADMIN_BROKER_FILES = new Set(["broker/names.ts", "broker/attributes.ts"]);
 /** Of the store, the NameServer may only know how small files are kept. */
 const NAMESRV_STORE_FILES = new Set(["store/metadataFile.ts"]);
+
+/** Of the broker, access control may only know how tables are kept and what names are; of the store, how small files are. */
+const AUTH_FILES = new Set(["broker/tableFile.ts", "broker/names.ts", "store/metadataFile.ts"]);
 
 /** Where each source of chance may be touched. */
 const PORTS: { name: string; pattern: RegExp; allowed: (file: string) => boolean }[] = [
@@ -152,6 +158,12 @@ describe("architecture", () => {
       if (folder === "namesrv") {
         for (const target of imports(file)) {
           if (folderOf(target) === "store" && !NAMESRV_STORE_FILES.has(target)) wrong.push(`${file} -> ${target}`);
+        }
+      }
+      if (folder === "auth") {
+        for (const target of imports(file)) {
+          if (["broker", "store"].includes(folderOf(target)) && !AUTH_FILES.has(target))
+            wrong.push(`${file} -> ${target}`);
         }
       }
     }

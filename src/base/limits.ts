@@ -110,3 +110,9 @@ export const QUERY_BYTES_MAX = 15 * MIB;
 export const PUT_BACKS_JOINED_MAX = 200_000;
 /** Members of broadcasting groups whose pulls are remembered, one for each topic; above it new ones are not. */
 export const BROADCAST_MEMBERS_MAX = 20_000;
+/** Users of ACL 2.0: each is in memory and in one file that is written whole. */
+export const AUTH_USERS_MAX = 100_000;
+/** Policy entries of one user: a decision that nobody remembers looks at all of them. */
+export const AUTH_ENTRIES_MAX = 10_000;
+/** Allowed names that one connection remembers per action before it forgets them all. */
+export const AUTH_REMEMBERED_MAX = 1_000;

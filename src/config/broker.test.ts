@@ -121,6 +121,12 @@ describe("effectiveConfig", () => {
     expect(printed.has("namesrvAddr")).toBe(false);
   });
 
+  it("shows no password", () => {
+    const secrets =
+      'initAuthenticationUser={"username":"root","password":"hush"}\ninnerClientAuthenticationCredentials={"accessKey":"root","secretKey":"hush"}';
+    expect(JSON.stringify([...effectiveConfig(load(secrets).config)])).not.toContain("hush");
+  });
+
   it("gives the same configuration when it is read again", () => {
     const { config } = load("brokerName=b\nmapedFileSizeCommitLog=4096\nlistenPort=11\nmine=x");
     const again = loadBrokerConfig(parseProperties(formatProperties(effectiveConfig(config)))).config;
@@ -169,7 +175,15 @@ describe("updateBrokerConfig", () => {
   it("knows the keys that mqadmin may not touch", () => {
     const keys = forbiddenBrokerKeys(load("configBlackList=a;b").config);
     const others = [...keys].filter((key) => !key.startsWith("tls."));
-    expect(others).toEqual(["brokerConfigPath", "rocketmqHome", "configBlackList", "a", "b"]);
+    expect(others).toEqual([
+      "brokerConfigPath",
+      "rocketmqHome",
+      "configBlackList",
+      "initAuthenticationUser",
+      "innerClientAuthenticationCredentials",
+      "a",
+      "b",
+    ]);
     expect(keys.has("tls.server.mode") && keys.has("tls.server.keyPath")).toBe(true);
   });
 });

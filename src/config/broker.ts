@@ -4,7 +4,7 @@
  */
 import { BROKER_HELP } from "./brokerHelp.ts";
 import { checkAddresses, checkPorts, checkPositive, isPort } from "./checks.ts";
-import { type Configuration, type Loaded, load, type Updated, update } from "./config.ts";
+import { type Configuration, type Loaded, load, SECRET_KEYS, type Updated, update } from "./config.ts";
 import { BROKER_OPTIONS, type BrokerOptions } from "./generated/brokerOptions.ts";
 import { LOOPBACK_MACHINE, type Machine } from "./machine.ts";
 import { ConfigError } from "./option.ts";
@@ -42,13 +42,14 @@ export function updateBrokerConfig(config: BrokerConfig, entries: ReadonlyMap<st
   return update(BROKER_TABLE, config, entries);
 }
 
-/** Keys that `mqadmin updateBrokerConfig` may not touch (AdminBrokerProcessor.initConfigBlackList), and those of TLS. */
+/** Keys that `mqadmin updateBrokerConfig` may not touch (AdminBrokerProcessor.initConfigBlackList), those of TLS, and passwords. */
 export function forbiddenBrokerKeys(config: BrokerConfig): Set<string> {
   return new Set([
     "brokerConfigPath",
     "rocketmqHome",
     "configBlackList",
     ...TLS_KEYS,
+    ...SECRET_KEYS,
     ...config.configBlackList.split(";"),
   ]);
 }

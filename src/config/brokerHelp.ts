@@ -39,6 +39,32 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   brokerPermission: live("What all topics of this broker allow: 2 write, 4 read, 6 both"),
   configBlackList: fixed("Keys that mqadmin may not change, separated by semicolons"),
 
+  // Users and rights
+  authenticationEnabled: fixed("Take requests only from users, with their signature"),
+  authorizationEnabled: fixed("Let users do only what their rights say; super users everything"),
+  authenticationWhitelist: fixed(
+    "Request codes, and full names of gRPC messages, that need no signature, separated by commas",
+  ),
+  authorizationWhitelist: fixed(
+    "Request codes, and full names of gRPC messages, that every user may use, separated by commas",
+  ),
+  initAuthenticationUser: fixed(
+    'Super user to make at the start when there is none of that name: {"username":"...","password":"..."}',
+  ),
+  innerClientAuthenticationCredentials: fixed(
+    'What this broker signs its own requests with: {"accessKey":"...","secretKey":"..."}',
+  ),
+  authenticationMetadataProvider: fixed("Set: users can be made and listed before authenticationEnabled is"),
+  authorizationMetadataProvider: fixed("Set: rights can be given before authorizationEnabled is"),
+  authenticationProvider: fixed("Apache's own class, or unset"),
+  authorizationProvider: fixed("Apache's own class, or unset"),
+  authenticationStrategy: fixed(
+    "One of Apache's two classes, or unset; both decide alike here, and nothing is decided by an old right",
+  ),
+  authorizationStrategy: fixed(
+    "One of Apache's two classes, or unset; both decide alike here, and nothing is decided by an old right",
+  ),
+
   // Registration
   registerBrokerTimeoutMills: live("Milliseconds to wait for a NameServer's answer"),
   registerNameServerPeriod: fixed("Milliseconds between registrations, kept within 10,000 to 60,000"),

@@ -84,8 +84,11 @@ export function update<Options extends object>(
   return { changed, pending, warnings };
 }
 
+/** Options whose values are passwords: used, never shown. */
+export const SECRET_KEYS: readonly string[] = ["initAuthenticationUser", "innerClientAuthenticationCredentials"];
+
 /**
- * Every option as text, sorted by key, as Apache's Configuration.getAllConfigsFormatString gives them: null options are left
+ * Every option as text but passwords, sorted by key, as Apache's Configuration.getAllConfigsFormatString gives them: null options are left
  * out, entries that Apache does not know stay as they were given.
  */
 export function print<Options extends object>(
@@ -98,6 +101,7 @@ export function print<Options extends object>(
     const text = config.pending.get(row.key) ?? textOf(row, (config as unknown as Values)[row.key]);
     if (text !== undefined) texts.set(row.key, text);
   }
+  for (const key of SECRET_KEYS) texts.delete(key);
   return new Map([...texts].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 

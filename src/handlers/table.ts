@@ -1,4 +1,5 @@
-/** The broker's dispatch table: what it answers is what is listed here. */
+/** The broker's dispatch table: what it answers is what is listed here, each row with what its requests want. */
+import { accessOf } from "../auth/accessRules.ts";
 import type { BroadcastOffsets } from "../broker/broadcastOffsets.ts";
 import type { Lites } from "../broker/lite/lites.ts";
 import type { Pops } from "../broker/pop/pops.ts";
@@ -10,6 +11,7 @@ import type { Row } from "../protocol/dispatch.ts";
 import type { MessageStore } from "../store/messageStore.ts";
 import { ackRows } from "./ack.ts";
 import { assignmentRows } from "./assignment.ts";
+import { type AuthAdminParts, authAdminRows } from "./authAdmin.ts";
 import { brokerConfigRows } from "./brokerConfig.ts";
 import { brokerStatsRows } from "./brokerStats.ts";
 import { changeInvisibleRows } from "./changeInvisible.ts";
@@ -52,10 +54,11 @@ export type TableParts = Omit<BrokerParts, "store"> & {
   readonly requestModes: RequestModes;
   readonly routes: TopicRoutes;
   readonly ha?: HaView;
+  readonly auth?: AuthAdminParts["auth"];
 };
 
 export function brokerRows(parts: TableParts): Row[] {
-  return [
+  const rows = [
     ...sendRows(parts),
     ...endTransactionRows(parts),
     ...halfMessageRows(parts),
@@ -88,5 +91,7 @@ export function brokerRows(parts: TableParts): Row[] {
     ...coldDataRows(parts),
     ...haRows(parts),
     ...dumpRows(parts),
+    ...authAdminRows(parts),
   ];
+  return rows.map((row) => ({ ...row, access: accessOf(row) }));
 }

@@ -16,7 +16,6 @@ const ROLES =
   "brokers that a Controller makes masters and slaves (enableControllerMode) are not part of this version yet";
 const CONTROLLER = "this is not a controller: run Apache's Controller for automatic failover";
 const CONTAINER = "this is not a broker container: start one process per broker";
-const AUTH = "users and access control are not part of this version yet: any client may do anything";
 const ROCKSDB = "there is no RocksDB in this broker: queues and metadata lie in Apache's plain files";
 
 const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
@@ -73,19 +72,6 @@ const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
     "CONTROLLER_APPLY_BROKER_ID",
   ],
   [CONTAINER, "ADD_BROKER", "REMOVE_BROKER"],
-  [
-    AUTH,
-    "AUTH_CREATE_USER",
-    "AUTH_UPDATE_USER",
-    "AUTH_DELETE_USER",
-    "AUTH_GET_USER",
-    "AUTH_LIST_USER",
-    "AUTH_CREATE_ACL",
-    "AUTH_UPDATE_ACL",
-    "AUTH_DELETE_ACL",
-    "AUTH_GET_ACL",
-    "AUTH_LIST_ACL",
-  ],
   [ROCKSDB, "CHECK_ROCKSDB_CQ_WRITE_PROGRESS", "EXPORT_ROCKSDB_CONFIG_TO_JSON"],
 ];
 

@@ -3,6 +3,7 @@
  * Handlers are functions on plain typed objects; they see who asks ({@link Caller}), never a socket or a frame.
  */
 import type { Buffer } from "node:buffer";
+import type { Access } from "./access.ts";
 import type { HeaderSchema } from "./headerSchema.ts";
 import type { HeaderView } from "./headerView.ts";
 
@@ -104,6 +105,8 @@ interface RowBase {
   lane?: Lane;
   /** How many ordinary requests one counts for while it waits for its answer; more than 1 where answers are very large. */
   weight?: number;
+  /** What a request of this code wants, asked where access is controlled. */
+  access?: Access;
 }
 
 /** A dispatch row. Exactly one of `handle` and `hot` does the work. */
@@ -122,6 +125,12 @@ export function row<H>(
   weight = 1,
 ): Row {
   return { code, name, header, handle, lane, weight };
+}
+
+/** Decides about each request of a listener before anything is done with it. */
+export interface Gate {
+  /** The refusal, or undefined: the request may go on. `access` is undefined for codes without a row. */
+  refuse(call: HotCall, access: Access | undefined): Reply | undefined;
 }
 
 /** A code that is known and refused, with the reason that the client gets as remark. */

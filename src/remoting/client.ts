@@ -20,8 +20,16 @@ export class RemotingClient {
   /**
    * @param rows what the other side may ask over our connections
    * @param tls makes all connections TLS ones
+   * @param sign adds a signature to the fields of each request
    */
-  constructor(clock: Clock, turn: Turn, log: Logger, rows: readonly Row[] = [], tls?: ClientTls) {
+  constructor(
+    clock: Clock,
+    turn: Turn,
+    log: Logger,
+    rows: readonly Row[] = [],
+    tls?: ClientTls,
+    sign?: (fields: Fields, body: Buffer | string | undefined) => Fields,
+  ) {
     this.#tls = tls;
     const byCode = new Map(rows.map((row) => [row.code, row]));
     const dirty: Connection[] = [];
@@ -32,6 +40,7 @@ export class RemotingClient {
       slabs: new SlabPool(),
       lookup: (code) => byCode.get(code) ?? notSupported(code),
       outgoing: true,
+      sign,
       dirty,
       nextId: () => --this.#ids,
     };

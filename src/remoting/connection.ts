@@ -22,6 +22,7 @@ import {
   type Answer,
   type Call,
   type Caller,
+  type Gate,
   type HotCall,
   NoAnswerError,
   type Reply,
@@ -49,6 +50,10 @@ export interface ConnectionContext {
   slabs: SlabPool;
   /** Row of a request code, or the refusal for a code without one. */
   lookup(code: number): Row | Reply;
+  /** Who may do what; absent: everybody everything. */
+  gate?: Gate | undefined;
+  /** Adds a signature to the fields of a request of ours. */
+  sign?: ((fields: Fields, body: Buffer | string | undefined) => Fields) | undefined;
   /** The other ends are servers that this process chose: what they are asked is bounded, and may take its time. */
   outgoing: boolean;
   /** Connections with output to write at the end of this turn. */
@@ -181,6 +186,14 @@ export class Connection implements Caller, ReplyOut, HotCall {
     const view = this.view;
     const found = this.#context.lookup(view.code);
     const oneway = (view.flag & FLAG_ONEWAY) !== 0;
+    const { gate } = this.#context;
+    if (gate !== undefined) {
+      const refusal = gate.refuse(this, "name" in found ? found.access : undefined);
+      if (refusal !== undefined) {
+        if (!oneway) this.reply(view.opaque, view.serialization, refusal);
+        return;
+      }
+    }
     if (!("name" in found)) {
       if (!oneway) this.reply(view.opaque, view.serialization, found);
       return;
@@ -385,7 +398,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
   tell(code: number, header: Fields, body?: Buffer | string): boolean {
     if (!this.open || this.#deaf) return false;
     const opaque = this.#nextOpaque++;
-    this.#write(encodeFrame({ code, flag: FLAG_ONEWAY, opaque, serialization: SERIALIZE_JSON, fields: header }, body));
+    const fields = this.#context.sign?.(header, body) ?? header;
+    this.#write(encodeFrame({ code, flag: FLAG_ONEWAY, opaque, serialization: SERIALIZE_JSON, fields }, body));
     return true;
   }
 
@@ -403,7 +417,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
         reject(new NoAnswerError(`${this.address}: no answer to request ${code} within ${timeoutMs} ms`));
       });
       this.#asked.set(opaque, { resolve, reject, timer });
-      this.#write(encodeFrame({ code, flag: 0, opaque, serialization: SERIALIZE_JSON, fields: header }, body));
+      const fields = this.#context.sign?.(header, body) ?? header;
+      this.#write(encodeFrame({ code, flag: 0, opaque, serialization: SERIALIZE_JSON, fields }, body));
     });
   }
 

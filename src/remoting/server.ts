@@ -8,7 +8,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { CONNECTION_IDLE_MS } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
-import type { Lane, Reply, Row, Unsupported } from "../protocol/dispatch.ts";
+import type { Gate, Lane, Reply, Row, Unsupported } from "../protocol/dispatch.ts";
 import { modeRefusal, type ServerTls, TLS_HANDSHAKE } from "../tls/serverTls.ts";
 import { Connection, type ConnectionContext, notSupported } from "./connection.ts";
 import { SlabPool } from "./output.ts";
@@ -27,6 +27,8 @@ export interface ServerOptions {
   config?: { readonly serverSocketBacklog: number; readonly serverChannelMaxIdleTimeSeconds: number };
   /** What takes TLS clients; absent: only plain ones are taken. */
   tls?: ServerTls;
+  /** Decides about each request; absent: everybody may do everything. */
+  gate?: Gate | undefined;
   /** The broker's fast port leaves rows of lane "notFast" out. */
   fast?: boolean;
 }
@@ -58,6 +60,7 @@ export class RemotingServer {
       log: options.log,
       slabs: new SlabPool(),
       lookup: (code) => this.#rows.get(code) ?? notSupported(code),
+      gate: options.gate,
       outgoing: false,
       dirty,
       nextId: () => ++connectionIds,

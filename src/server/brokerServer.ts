@@ -35,6 +35,7 @@ import { RemotingClient } from "../remoting/client.ts";
 import { RemotingServer } from "../remoting/server.ts";
 import { MessageStore } from "../store/messageStore.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
+import { openAuth } from "./auth.ts";
 import { type RunningGrpc, startLocalGrpc } from "./grpcServer.ts";
 import { memoryBytes } from "./machine.ts";
 import type { Runtime } from "./runtime.ts";
@@ -76,6 +77,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     new MetadataFile(disk, path.join(root, "config", name), waitFor);
   const advertised = () => `${config.brokerIP1}:${config.listenPort}`;
   const ip = await resolve(config.brokerIP1);
+  const auth = openAuth(runtime, config, bind);
   const ownTls = options.tls === undefined ? await openTls(runtime, config) : undefined;
   const tls = options.tls ?? (ownTls as Tls);
 
@@ -143,7 +145,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   });
   const lites = new Lites(config, store, topics, groups, offsets, clock, log);
   const requestModes = new RequestModes(metadata("messageRequestMode.json"), log);
-  const client = new RemotingClient(clock, turn, log, [], tls.client);
+  const client = new RemotingClient(clock, turn, log, [], tls.client, auth.sign);
   const ask: RequestTo = (address, code, header, body, timeoutMs) =>
     client.request(address, code, header, body, timeoutMs);
   const routes = new TopicRoutes(config, ask, clock, log);
@@ -190,9 +192,10 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     memoryBytes: memoryBytes(),
     ha: { slaves: () => master.slaves(), master: () => slave?.state() },
     address: advertised,
+    auth: auth.tables,
   };
   const rows = isSlave ? slaveRows(brokerRows(parts), config) : brokerRows(parts);
-  const listener = { clock, turn, log, rows, unsupported: UNSUPPORTED, config, tls: tls.server };
+  const listener = { clock, turn, log, rows, unsupported: UNSUPPORTED, config, tls: tls.server, gate: auth.gate };
   const server = new RemotingServer(listener);
   const fast = new RemotingServer({ ...listener, fast: true });
   let grpc: RunningGrpc | undefined;
@@ -201,6 +204,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     throw error;
   });
   try {
+    await auth.start();
     if (isSlave) {
       if (options.topics?.length)
         throw new ConfigError(["a slave takes its topics from its master: declare them there"]);
@@ -269,6 +273,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
         () => (isSlave ? undefined : transactions.stop()),
         () => offsets.stop(),
         () => consumerFilters.stop(),
+        () => auth.stop(),
         () => topics.stop(),
         () => groups.stop(),
         () => store.close(),
