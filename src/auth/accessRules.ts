@@ -62,12 +62,6 @@ const cluster =
   (_, wants) =>
     wants.cluster(undefined, actions);
 
-/** The cluster that a field names. */
-const namedCluster =
-  (name: string, actions: ActionSet): Access =>
-  (asked, wants) =>
-    wants.cluster(field(asked, name), actions);
-
 interface Named {
   readonly name: string;
   readonly isTopic: boolean;
@@ -201,7 +195,6 @@ const APACHE: Partial<Record<Name, Access>> = {
   GET_TOPIC_CONFIG: fields(GET, topic("topic")),
   GET_SUBSCRIPTIONGROUP_CONFIG: fields(GET, group("group")),
   UPDATE_AND_GET_GROUP_FORBIDDEN: fields(UPDATE, group("group"), topic("topic")),
-  GET_BROKER_MEMBER_GROUP: namedCluster("clusterName", GET),
   EXCHANGE_BROKER_HA_INFO: cluster(UPDATE),
   RESET_MASTER_FLUSH_OFFSET: cluster(UPDATE),
   AUTH_CREATE_USER: cluster(UPDATE),
@@ -292,6 +285,9 @@ const OURS: Partial<Record<Name, Access>> = {
 const RULES = new Map<number, Access>(
   Object.entries({ ...APACHE, ...OURS }).map(([name, access]) => [RequestCode[name as Name], access]),
 );
+
+/** Names of the codes that have a rule. */
+export const RULED: readonly string[] = Object.keys({ ...APACHE, ...OURS });
 
 /** Codes whose rule is stricter than Apache's, by name. */
 export const STRICTER: ReadonlySet<string> = new Set(Object.keys(OURS).filter((name) => OURS[name as Name] !== known));

@@ -9,9 +9,9 @@ import type { Logger } from "../base/log.ts";
 import type { ActionSet, Wants } from "../protocol/access.ts";
 import type { AuthSettings } from "./authSettings.ts";
 import type { User, Users } from "./authTables.ts";
-import { decidingEntry } from "./policies.ts";
+import { AuthError, decidingEntry } from "./policies.ts";
 import { type ResourceType, resourceKey } from "./resources.ts";
-import { isSignature, sameSignature } from "./signature.ts";
+import { sameSignature } from "./signature.ts";
 
 export const WRONG_SIGNATURE = "check signature failed.";
 const NO_USERNAME = "username cannot be null.";
@@ -79,7 +79,7 @@ export class Decisions implements Wants {
     const user = this.#parts.users.find(username);
     const expected = sign(user?.password ?? "");
     let refusal: string | undefined;
-    if (!isSignature(given) || !sameSignature(expected, given) || user === undefined) refusal = WRONG_SIGNATURE;
+    if (given === undefined || !sameSignature(expected, given) || user === undefined) refusal = WRONG_SIGNATURE;
     // Only who knows the password learns that it is of no use.
     else if (user.status === "disable") refusal = `User:${username} is disabled.`;
     if (refusal !== undefined) {
@@ -109,7 +109,8 @@ export class Decisions implements Wants {
     try {
       access(asked, this);
     } catch (error) {
-      this.#refusal = `parse authorization context error. ${(error as Error).message}`;
+      const { message } = error as Error;
+      this.#refusal = error instanceof AuthError ? message : `parse authorization context error. ${message}`;
     }
     return this.#refusal;
   }

@@ -15,8 +15,6 @@ export const SECURITY_TOKEN = "SecurityToken";
 /** Clients up to this version set the field after they signed. */
 const UNIQUE_QUERY_FLAG = "_UNIQUE_KEY_QUERY";
 const UNSIGNED_UP_TO = MQVersion.V4_9_3;
-/** Where the Base64 of 20 bytes ends. */
-const SIGNATURE_CHARS = 28;
 
 /** The values of one request in signing order; reused from request to request. */
 let content = Buffer.allocUnsafe(4096);
@@ -34,11 +32,6 @@ export function signatureOf(view: HeaderView, body: Buffer, password: string): s
 export function sameSignature(expected: string, given: string): boolean {
   if (expected.length !== given.length) return false;
   return timingSafeEqual(Buffer.from(expected, "latin1"), Buffer.from(given, "latin1"));
-}
-
-/** Whether `text` can be a signature at all; what cannot is not worth computing one for, as nothing secret is told by it. */
-export function isSignature(text: string | undefined): text is string {
-  return text !== undefined && text.length === SIGNATURE_CHARS;
 }
 
 /** Signature of `data`, in lower-case hex. */

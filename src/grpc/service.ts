@@ -8,6 +8,7 @@ import type { Logger } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { Clients } from "../broker/clients.ts";
 import type { ProxyConfig } from "../config/index.ts";
+import type { GrpcAccess } from "./access.ts";
 import type { Awaitable, Backend } from "./backend.ts";
 import { GrpcClients } from "./clients.ts";
 import { type Context, contextOf } from "./context.ts";
@@ -38,6 +39,8 @@ export interface ServiceParts {
   readonly backend: Backend;
   /** The broker's table of producers and consumers, remoting ones included. */
   readonly registrations: Clients;
+  /** Who may do what; absent: everybody everything. */
+  readonly access?: GrpcAccess | undefined;
 }
 
 type Named<N extends string> = N extends keyof Messages ? Messages[N] : never;
@@ -92,24 +95,28 @@ export class MessagingService {
     this.#renewals = renewals;
     this.#halfMessages = halfMessages;
     this.methods = [
-      unary(log, "QueryRoute", (context, request) => queryRoute(parts, context, request)),
-      unary(log, "QueryAssignment", (context, request) => queryAssignment(parts, context, request)),
-      unary(log, "Heartbeat", (context, request) => heartbeat(telemetry, context, request)),
-      unary(log, "NotifyClientTermination", (context, request) => terminate(telemetry, context, request)),
-      unary(log, "SendMessage", (context, request) => producing.send(context, request)),
-      unary(log, "EndTransaction", (_, request) => producing.endTransaction(request)),
-      unary(log, "RecallMessage", (context, request) => producing.recall(context, request)),
-      unary(log, "AckMessage", (context, request) => ackMessage(settling, context, request)),
-      unary(log, "ChangeInvisibleDuration", (context, request) => changeInvisibleDuration(settling, context, request)),
-      unary(log, "ForwardMessageToDeadLetterQueue", (context, request) =>
+      unary(parts, "QueryRoute", (context, request) => queryRoute(parts, context, request)),
+      unary(parts, "QueryAssignment", (context, request) => queryAssignment(parts, context, request)),
+      unary(parts, "Heartbeat", (context, request) => heartbeat(telemetry, context, request)),
+      unary(parts, "NotifyClientTermination", (context, request) => terminate(telemetry, context, request)),
+      unary(parts, "SendMessage", (context, request) => producing.send(context, request)),
+      unary(parts, "EndTransaction", (_, request) => producing.endTransaction(request)),
+      unary(parts, "RecallMessage", (context, request) => producing.recall(context, request)),
+      unary(parts, "AckMessage", (context, request) => ackMessage(settling, context, request)),
+      unary(parts, "ChangeInvisibleDuration", (context, request) =>
+        changeInvisibleDuration(settling, context, request),
+      ),
+      unary(parts, "ForwardMessageToDeadLetterQueue", (context, request) =>
         forwardToDeadLetterQueue(settling, context, request),
       ),
-      unary(log, "UpdateOffset", (context, request) => updateOffset(settling, context, request)),
-      unary(log, "GetOffset", (context, request) => getOffset(settling, context, request)),
-      unary(log, "QueryOffset", (context, request) => queryOffset(settling, context, request)),
-      unary(log, "SyncLiteSubscription", (context, request) => syncLiteSubscription(telemetry, context, request)),
-      stream("PullMessage", (context, request, sink) => pullMessage({ ...parts, outbound }, context, request, sink)),
-      stream("ReceiveMessage", (context, request, sink) => receiving.receive(context, request, sink)),
+      unary(parts, "UpdateOffset", (context, request) => updateOffset(settling, context, request)),
+      unary(parts, "GetOffset", (context, request) => getOffset(settling, context, request)),
+      unary(parts, "QueryOffset", (context, request) => queryOffset(settling, context, request)),
+      unary(parts, "SyncLiteSubscription", (context, request) => syncLiteSubscription(telemetry, context, request)),
+      stream(parts, "PullMessage", (context, request, sink) =>
+        pullMessage({ ...parts, outbound }, context, request, sink),
+      ),
+      stream(parts, "ReceiveMessage", (context, request, sink) => receiving.receive(context, request, sink)),
       { path: `${SERVICE}Telemetry`, kind: "bidi", open: (call, sink) => openTelemetry(telemetry, call, sink) },
     ];
   }
@@ -130,6 +137,7 @@ export class MessagingService {
 
 /** A method whose answer is a stream, the first of which carries the status of a refusal. */
 function stream<N extends "ReceiveMessage" | "PullMessage">(
+  { access }: ServiceParts,
   name: N,
   handle: (context: Context, request: Messages[`${N}Request`], sink: FrameSink) => Promise<void>,
 ): Method {
@@ -142,6 +150,7 @@ function stream<N extends "ReceiveMessage" | "PullMessage">(
       const request = decode(requests, name, bytes) as Messages[`${N}Request`];
       let context: Context;
       try {
+        access?.check(call, `${name}Request`, request);
         context = contextOf(call);
       } catch (error) {
         sink.write(replies.encodeFrame({ status: statusOf(error) } as never));
@@ -163,7 +172,7 @@ function decode<T>(requests: Codec<T>, name: string, bytes: Buffer): T {
 
 /** A unary method whose messages are called `NameRequest` and `NameResponse`. */
 function unary<N extends string>(
-  log: Logger,
+  { log, access }: ServiceParts,
   name: N,
   handle: (context: Context, request: Named<`${N}Request`>) => Awaitable<Init<Named<`${N}Response`>>>,
 ): Method {
@@ -180,6 +189,7 @@ function unary<N extends string>(
     handle: (call, bytes) => {
       const request = decode(requests, name, bytes) as Named<`${N}Request`>;
       try {
+        access?.check(call, `${name}Request` as keyof Messages, request as never);
         const reply: Awaitable<Init<Named<`${N}Response`>>> = handle(contextOf(call), request);
         return reply instanceof Promise ? reply.then(encode, refuse) : encode(reply);
       } catch (error) {

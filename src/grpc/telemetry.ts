@@ -5,6 +5,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Clients } from "../broker/clients.ts";
 import type { ProxyConfig } from "../config/index.ts";
+import type { GrpcAccess } from "./access.ts";
 import type { Awaitable, Backend } from "./backend.ts";
 import { groupOf, topicOf } from "./checks.ts";
 import type { GrpcClient, GrpcClients, TelemetrySink } from "./clients.ts";
@@ -35,6 +36,7 @@ export interface TelemetryParts {
   readonly clients: GrpcClients;
   /** The broker's table of producers and consumers, remoting ones included. */
   readonly registrations: Clients;
+  readonly access?: GrpcAccess | undefined;
 }
 
 const CLIENT_TYPE_NAMES = new Map<number, string>(Object.entries(ClientType).map(([name, type]) => [type, name]));
@@ -72,6 +74,7 @@ export function openTelemetry(parts: TelemetryParts, call: RpcCall, sink: FrameS
     // Also what came behind a command that ended the stream: nobody would ever take it out of its client again.
     if (!sink.open) return;
     const command = commands.decode(bytes);
+    parts.access?.check(call, "TelemetryCommand", command);
     const context = contextOf(call);
     switch (command.command) {
       case "settings":
@@ -91,7 +94,7 @@ export function openTelemetry(parts: TelemetryParts, call: RpcCall, sink: FrameS
   const fail = (error: unknown) => {
     attached?.detach(write);
     const { code, message } = statusOf(error);
-    if (code === Code.CLIENT_ID_REQUIRED) {
+    if (code === Code.CLIENT_ID_REQUIRED || code === Code.UNAUTHORIZED) {
       sink.write(commands.encodeFrame({ status: { code, message } }));
       sink.end();
       return;

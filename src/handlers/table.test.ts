@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { RULED } from "../auth/accessRules.ts";
 import { systemClock } from "../base/clock.ts";
 import { silentLogger } from "../base/log.ts";
 import { PullHolds } from "../broker/pullHolds.ts";
@@ -50,6 +51,12 @@ describe("the dispatch tables", () => {
       const grammar = REQUESTS.find((request) => request.code === row.code);
       expect(row.header?.name, row.name).toBe(grammar?.request?.name);
     }
+  });
+
+  it("say of each row of the broker what its requests want, and of nothing else", () => {
+    const rows = rowsOfBroker();
+    expect(rows.filter((row) => row.access === undefined)).toEqual([]);
+    expect(new Set(RULED)).toEqual(new Set(rows.map((row) => row.name)));
   });
 
   it("keep pull and pop off the fast port, as Apache does", () => {

@@ -220,7 +220,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     await listenForSlaves(master, config, bind, log);
     if (options.grpc !== undefined && isSlave) log.warn("a slave does not serve the gRPC protocol: its clients pop");
     else if (options.grpc !== undefined)
-      grpc = await startLocalGrpc(parts, rows, options.grpc, disk, bind, tls.server.mode);
+      grpc = await startLocalGrpc(parts, rows, options.grpc, disk, bind, tls.server.mode, auth.decisions);
   } catch (error) {
     master.stop();
     await Promise.all([server.close(), fast.close()]);

@@ -2,6 +2,7 @@
  * The gRPC protocol on its port, of a broker (Apache: ProxyStartup in local mode) or in front of a cluster. The port
  * listens at once; what serves it is loaded by the first connection.
  */
+import type { DecisionParts } from "../auth/decisions.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
@@ -31,6 +32,8 @@ export interface GrpcParts {
   readonly registrations: Clients;
   /** What it stands in front of; called once, by the first connection. */
   readonly backend: () => Promise<Backend>;
+  /** Who may do what; absent: everybody everything. */
+  readonly decisions?: DecisionParts | undefined;
 }
 
 /**
@@ -45,6 +48,7 @@ export async function startLocalGrpc(
   disk: Disk,
   bind: string,
   mode: TlsMode,
+  decisions: DecisionParts | undefined,
 ): Promise<RunningGrpc | undefined> {
   const { clock, random, log, clients: registrations } = parts;
   const backend = async () => {
@@ -52,7 +56,7 @@ export async function startLocalGrpc(
     return new LocalBackend(parts, rows);
   };
   try {
-    return await startGrpcServer({ clock, random, log, disk, registrations, backend }, config, bind, mode);
+    return await startGrpcServer({ clock, random, log, disk, registrations, backend, decisions }, config, bind, mode);
   } catch (error) {
     if (config.given.has("grpcServerPort") || !(error instanceof ListenError)) throw error;
     log.warn({ err: (error as Error).message }, "5.x clients cannot use this broker: give --grpc-port another port");
@@ -123,8 +127,9 @@ async function load(
   config: ProxyConfig,
   given: GivenCertificate | undefined,
 ): Promise<ConnectionSink> {
-  const [backend, { GrpcServer }, { MessagingService }, { selfSigned }] = await Promise.all([
+  const [backend, { GrpcAccess }, { GrpcServer }, { MessagingService }, { selfSigned }] = await Promise.all([
     parts.backend(),
+    import("../grpc/access.ts"),
     import("../grpc/server.ts"),
     import("../grpc/service.ts"),
     import("../tls/certificate.ts"),
@@ -137,6 +142,7 @@ async function load(
     config,
     backend,
     registrations,
+    access: parts.decisions === undefined ? undefined : new GrpcAccess(parts.decisions),
   });
   const server = new GrpcServer({
     clock,

@@ -1,0 +1,298 @@
+// Who may do what: every request code that brokers answer, asked by everybody there can be, of Apache 5.5.0 and of Skylark.
+//
+//   node compat-tests/auth/run.mjs [--self] [--show]
+//
+// First five comers for each code: nobody, an unknown user, a known user with a wrong signature, a user without rights, the super user. Then
+// one user for each kind of resource and each action, who may do just that with all resources of that kind: together they show what exactly
+// a code asks for. Code and remark of each refusal are compared; a request that is let through only has to be let through by both,
+// what it is answered then is the other suites' matter. `--self` runs Apache twice: what then differs is this suite's own fault.
+// Rows where Skylark asks for more, on purpose, stand in src/auth/accessRules.ts; there Apache must let everybody through.
+
+import { createHmac } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { RULED, STRICTER } from "../../dist/auth/accessRules.js";
+import { RequestCode } from "../../dist/protocol/generated/requestCodes.js";
+import { RawClient } from "../chaos/lib/client.mjs";
+import { ApacheServer } from "../lib/apache.mjs";
+import { apacheLib, Missing } from "../lib/build.mjs";
+import { freePorts } from "../lib/ports.mjs";
+import { SkylarkServer } from "../lib/skylark.mjs";
+
+const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 400;
+const show = process.argv.includes("--show");
+const self = process.argv.includes("--self");
+const tempDir = mkdtempSync(join(tmpdir(), "skylark-auth-"));
+const NO_PERMISSION = 16;
+const LIMIT_MS = 10_000;
+
+const ROOT = { accessKey: "root", secretKey: "root-secret" };
+const SETTINGS = {
+  authenticationEnabled: true,
+  authorizationEnabled: true,
+  authenticationMetadataProvider:
+    "org.apache.rocketmq.auth.authentication.provider.LocalAuthenticationMetadataProvider",
+  authorizationMetadataProvider: "org.apache.rocketmq.auth.authorization.provider.LocalAuthorizationMetadataProvider",
+  initAuthenticationUser: JSON.stringify({ username: ROOT.accessKey, password: ROOT.secretKey }),
+  innerClientAuthenticationCredentials: JSON.stringify(ROOT),
+};
+const ACTIONS = ["Pub", "Sub", "Create", "Update", "Delete", "Get", "List"];
+const KINDS = ["Topic", "Group", "Cluster"];
+
+/** Names in every field that any header has for them; headers pass over what is not theirs. */
+const FIELDS = {
+  topic: "T",
+  b: "T",
+  a: "G",
+  group: "G",
+  consumerGroup: "G",
+  groupName: "G",
+  destGroup: "G",
+  srcGroup: "H",
+  compareGroup: "G",
+  filterGroups: "G,H",
+  topicList: "T;U",
+  clusterName: "DefaultCluster",
+  brokerName: "broker-a",
+  username: "nobody",
+  subject: "User:nobody",
+};
+const QUEUE = { topic: "T", brokerName: "broker-a", queueId: 0 };
+/** Bodies where a code reads names from them. */
+const BODIES = {
+  HEART_BEAT: {
+    clientID: "c",
+    producerDataSet: [{ groupName: "P" }],
+    consumerDataSet: [
+      {
+        groupName: "G",
+        consumeType: "CONSUME_PASSIVELY",
+        messageModel: "CLUSTERING",
+        consumeFromWhere: "CONSUME_FROM_LAST_OFFSET",
+        subscriptionDataSet: [
+          { topic: "%RETRY%G", subString: "*" },
+          { topic: "T", subString: "*" },
+        ],
+      },
+    ],
+  },
+  LOCK_BATCH_MQ: { consumerGroup: "G", clientId: "c", mqSet: [QUEUE, { ...QUEUE, topic: "%RETRY%G" }] },
+  UNLOCK_BATCH_MQ: { consumerGroup: "G", clientId: "c", mqSet: [QUEUE] },
+  BATCH_ACK_MESSAGE: {
+    brokerName: "broker-a",
+    acks: [{ c: "G", t: "T", r: "0", so: 0, q: 0, rq: 0, pt: 1, it: 1, b: "" }],
+  },
+  LITE_SUBSCRIPTION_CTL: {
+    subscriptionSet: [{ action: "PARTIAL_ADD", clientId: "c", group: "G", topic: "T", liteTopicSet: [], version: 1 }],
+  },
+  QUERY_ASSIGNMENT: { topic: "T", consumerGroup: "G", clientId: "c", strategyName: "AVG", messageModel: "CLUSTERING" },
+  SET_MESSAGE_REQUEST_MODE: { topic: "T", consumerGroup: "G", mode: "PULL", popShareQueueNum: 0 },
+  UPDATE_AND_CREATE_TOPIC_LIST: { topicConfigList: [{ topicName: "T", readQueueNums: 1, writeQueueNums: 1, perm: 6 }] },
+  UPDATE_AND_CREATE_SUBSCRIPTIONGROUP: { groupName: "G" },
+  UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST: { groupConfigList: [{ groupName: "G" }] },
+  AUTH_CREATE_USER: { password: "p" },
+  AUTH_UPDATE_USER: { password: "p" },
+};
+/** More of a row: what its names are when they are a retry topic's. */
+const VARIANTS = [
+  ["SEND_MESSAGE", { topic: "%RETRY%G" }],
+  ["SEND_MESSAGE_V2", { b: "%RETRY%G" }],
+  ["PULL_MESSAGE", { topic: "%RETRY%G" }],
+  ["POP_MESSAGE", { topic: "%RETRY%G" }],
+  ["QUERY_CONSUMER_OFFSET", { topic: "%RETRY%G" }],
+  ["UPDATE_CONSUMER_OFFSET", { topic: "%RETRY%G" }],
+  ["GET_CONSUME_STATS", { topic: "%RETRY%G" }],
+  ["END_TRANSACTION", { topic: "" }],
+  ["UNREGISTER_CLIENT", { consumerGroup: "" }],
+];
+
+/** What a header must have before Apache looks at its names. */
+const NEEDED = {
+  UPDATE_AND_CREATE_TOPIC: {
+    defaultTopic: "TBW102",
+    readQueueNums: 1,
+    writeQueueNums: 1,
+    perm: 6,
+    topicFilterType: "SINGLE_TAG",
+    order: false,
+  },
+};
+
+const ROWS = RULED.map((name) => ({
+  name,
+  code: RequestCode[name],
+  ext: { ...FIELDS, ...NEEDED[name] },
+  body: bodyOf(name),
+}));
+for (const [name, ext] of VARIANTS) {
+  ROWS.push({
+    name: `${name} ${JSON.stringify(ext)}`,
+    code: RequestCode[name],
+    ext: { ...FIELDS, ...ext },
+    body: bodyOf(name),
+  });
+}
+
+function bodyOf(name) {
+  const body = BODIES[name];
+  return body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+}
+
+/** The fields of a request as AclClientRPCHook signs them. */
+function signed(ext, body, { accessKey, secretKey }) {
+  const fields = { ...ext, AccessKey: accessKey };
+  const hmac = createHmac("sha1", secretKey);
+  hmac.update(
+    Object.keys(fields)
+      .sort()
+      .map((name) => fields[name])
+      .join(""),
+  );
+  if (body !== undefined) hmac.update(body);
+  return { ...fields, Signature: hmac.digest("base64") };
+}
+
+const user = (accessKey) => ({ accessKey, secretKey: `${accessKey}-secret` });
+const COMERS = [
+  ["nobody", undefined],
+  ["unknown user", user("ghost")],
+  ["wrong signature", { accessKey: ROOT.accessKey, secretKey: "wrong" }],
+  ["disabled user", user("disabled")],
+  ["no rights", user("powerless")],
+  ["super user", ROOT],
+  ["all by name", user("literal")],
+  ["all by prefix", user("prefix")],
+  ["denied", user("denied")],
+  ["from elsewhere", user("elsewhere")],
+  ["from here", user("here")],
+  ["everything", user("everything")],
+  ...KINDS.flatMap((kind) => ACTIONS.map((action) => [`${kind} ${action}`, user(`${kind}-${action}`)])),
+];
+const every = (resources, more = {}) =>
+  resources.map((resource) => ({ resource, actions: ["All"], decision: "Allow", ...more }));
+const NAMED = ["Topic:T", "Topic:U", "Group:G", "Group:H", "Cluster:DefaultCluster"];
+const RIGHTS = {
+  literal: every(NAMED),
+  prefix: [
+    ...every(["Topic:*", "Group:*", "Cluster:*"], { decision: "Deny" }),
+    ...every(["Topic:T*", "Topic:U*", "Group:G*", "Group:H*", "Cluster:Default*"]),
+  ],
+  denied: [...every(["*"]), ...every(NAMED, { decision: "Deny" })],
+  elsewhere: every(["*"], { sourceIps: ["10.0.0.0/8", "::1"] }),
+  here: every(["*"], { sourceIps: ["10.0.0.1", "127.0.0.0/30"] }),
+  everything: every(["*"]),
+  ...Object.fromEntries(
+    KINDS.flatMap((kind) =>
+      ACTIONS.map((action) => [`${kind}-${action}`, [{ resource: `${kind}:*`, actions: [action], decision: "Allow" }]]),
+    ),
+  ),
+};
+
+async function makeUsers(client) {
+  const ask = async (code, ext, body) => {
+    const bytes = Buffer.from(JSON.stringify(body));
+    const reply = await client.ask(code, signed(ext, bytes, ROOT), bytes);
+    if (reply.code !== 0) throw new Error(`${JSON.stringify(ext)}: ${reply.code} ${reply.remark}`);
+  };
+  for (const username of ["powerless", "disabled", ...Object.keys(RIGHTS)]) {
+    const body = {
+      password: user(username).secretKey,
+      userType: "Normal",
+      userStatus: username === "disabled" ? "disable" : "enable",
+    };
+    await ask(RequestCode.AUTH_CREATE_USER, { username }, body);
+  }
+  for (const [username, entries] of Object.entries(RIGHTS)) {
+    const subject = `User:${username}`;
+    const body = { subject, policies: [{ policyType: "Custom", entries }] };
+    await ask(RequestCode.AUTH_CREATE_ACL, { subject }, body);
+  }
+}
+
+async function answersOf(kind, name, basePort, lib) {
+  const dir = join(tempDir, name);
+  mkdirSync(dir, { recursive: true });
+  const { namesrvPort, brokerPort } = await freePorts(basePort);
+  const common = { dir, namesrvPort, brokerPort, settings: SETTINGS };
+  const server =
+    kind === "apache" ? new ApacheServer({ ...common, lib }) : new SkylarkServer({ ...common, layout: "split" });
+  await server.start();
+  const clients = new Map();
+  try {
+    const root = await RawClient.open({ port: brokerPort });
+    clients.set("root", root);
+    await makeUsers(root);
+    const answers = new Map();
+    for (const [comer, credentials] of COMERS) {
+      const client = await RawClient.open({ port: brokerPort });
+      clients.set(comer, client);
+      for (const row of ROWS) {
+        const ext = credentials === undefined ? row.ext : signed(row.ext, row.body, credentials);
+        const answer = await client
+          .ask(row.code, ext, row.body, { timeoutMs: LIMIT_MS })
+          .then(({ code, remark }) => (isRefusal(code, remark) ? `${code} ${remark}` : "let through"))
+          .catch((error) => `no answer: ${error.message}`);
+        answers.set(`${row.name} | ${comer}`, answer);
+      }
+    }
+    return answers;
+  } finally {
+    for (const client of clients.values()) client.destroy();
+    await server.stopGracefully();
+  }
+}
+
+const OWN_WORDS =
+  /no permission to access|check signature|is not found|is disabled|username cannot|Authorization failed|authorization context/;
+
+function isRefusal(code, remark) {
+  return code === NO_PERMISSION && OWN_WORDS.test(remark ?? "");
+}
+
+/** Why an answer may differ; undefined: it may not. */
+function reasonFor(row, comer, apache, skylark) {
+  if (comer === "unknown user" && apache === "16 User:ghost is not found." && skylark === "16 check signature failed.")
+    return "nobody learns which users there are";
+  // Signed with the right password it is told, otherwise not.
+  if (STRICTER.has(row.name.split(" ")[0]) && apache === "let through" && /no permission to access/.test(skylark))
+    return "Apache asks for no right";
+  return undefined;
+}
+
+let lib;
+try {
+  lib = apacheLib();
+} catch (error) {
+  if (!(error instanceof Missing)) throw error;
+  console.log(`!!! SKIPPED auth: ${error.message}`);
+  process.exit(process.env.CI === "true" ? 1 : 0);
+}
+const apache = await answersOf("apache", "apache", BASE_PORT, lib);
+const other = await answersOf(self ? "apache" : "skylark", "other", BASE_PORT + 100, lib);
+let passed = 0;
+let failed = 0;
+const declared = new Map();
+for (const row of ROWS) {
+  const differences = [];
+  for (const [comer] of COMERS) {
+    const key = `${row.name} | ${comer}`;
+    const [a, b] = [apache.get(key), other.get(key)];
+    if (show) console.log(`${key}: ${a}${a === b ? "" : `  <>  ${b}`}`);
+    if (a === b) continue;
+    const reason = reasonFor(row, comer, a, b);
+    if (reason === undefined) differences.push(`${comer}: Apache ${a}, other ${b}`);
+    else declared.set(reason, (declared.get(reason) ?? 0) + 1);
+  }
+  if (differences.length === 0) passed++;
+  else {
+    failed++;
+    console.log(`FAILED  ${row.name}\n    ${differences.join("\n    ")}`);
+  }
+}
+rmSync(tempDir, { recursive: true, force: true });
+console.log(
+  `${ROWS.length} requests by ${COMERS.length} comers; declared differences: ${JSON.stringify(Object.fromEntries(declared))}`,
+);
+console.log(`auth: ${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
