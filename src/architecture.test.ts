@@ -28,6 +28,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   auth: ["base", "protocol", "config", "store", "broker"],
   handlers: ["base", "message", "filter", "protocol", "config", "metrics", "store", "broker", "auth"],
   grpc: ["base", "message", "filter", "protocol", "config", "metrics", "store", "broker", "handlers", "tls", "auth"],
+  http: ["base", "message", "filter", "protocol", "config", "metrics", "store", "broker", "handlers"],
   server: [
     "base",
     "message",
@@ -42,6 +43,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "broker",
     "handlers",
     "grpc",
+    "http",
     "tls",
     "auth",
   ],
@@ -92,10 +94,14 @@ const PORTS: { name: string; pattern: RegExp; allowed: (file: string) => boolean
     allowed: (file) => file === "base/random.ts",
   },
   {
-    name: "Net: sockets only in remoting, grpc, tls and the links of ha",
+    name: "Net: sockets only in remoting, grpc, http, tls and the links of ha",
     pattern: /from "node:(net|tls|http|https|http2|dgram)"/,
     allowed: (file) =>
-      file.startsWith("remoting/") || file.startsWith("grpc/") || file.startsWith("tls/") || file === "ha/link.ts",
+      file.startsWith("remoting/") ||
+      file.startsWith("grpc/") ||
+      file.startsWith("http/") ||
+      file.startsWith("tls/") ||
+      file === "ha/link.ts",
   },
 ];
 

@@ -116,3 +116,6 @@ export const AUTH_USERS_MAX = 100_000;
 export const AUTH_ENTRIES_MAX = 10_000;
 /** Allowed names that one connection remembers per action before it forgets them all. */
 export const AUTH_REMEMBERED_MAX = 1_000;
+/** HTTP for operators: connections, and bytes of a request's body. */
+export const HTTP_CONNECTIONS_MAX = 128;
+export const HTTP_BODY_BYTES_MAX = 256 * KIB;

@@ -10,6 +10,7 @@ import type { Buffer } from "node:buffer";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { Property } from "../message/properties.ts";
+import type { BrokerMetrics } from "../metrics/brokerMetrics.ts";
 import { type DataVersion, nextDataVersion, readDataVersion } from "../protocol/bodies/dataVersion.ts";
 import { integerKey, readBean, toInteger } from "../protocol/bodies/reader.ts";
 import { writeJavaJson } from "../protocol/javaJson.ts";
@@ -48,6 +49,8 @@ interface Level {
 }
 
 export class Schedule {
+  /** Records what is delivered, for whoever exports metrics. */
+  metrics: BrokerMetrics | undefined = undefined;
   readonly levels: DelayLevels;
   readonly #options: ScheduleOptions;
   readonly #store: Store;
@@ -227,6 +230,8 @@ export class Schedule {
         );
         return false;
       }
+      const topic = messages[i]?.properties.get(Property.REAL_TOPIC);
+      if (result !== undefined && topic !== undefined) this.metrics?.delivered(topic, result.bytes);
       this.#advance(queue, units[i].queueOffset + 1);
     }
     return true;

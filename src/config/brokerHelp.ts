@@ -65,6 +65,24 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
     "One of Apache's two classes, or unset; both decide alike here, and nothing is decided by an old right",
   ),
 
+  // Metrics
+  metricsExporterType: fixed("DISABLE, PROM (serve /metrics for Prometheus) or LOG (write OTLP's JSON into the log)"),
+  metricsPromExporterHost: fixed("With PROM: address that /metrics listens on; empty: brokerIP1"),
+  metricsPromExporterPort: fixed("With PROM: port of /metrics, /health and /ready"),
+  metricLoggingExporterIntervalInMills: fixed("With LOG: milliseconds between two accounts"),
+  metricsGrpcExporterTarget: fixed("OTLP_GRPC is refused at the start, with this target in the message"),
+  metricsLabel: fixed("Labels of every metric, key:value,key:value"),
+  metricsInDelta: fixed("Label metrics as deltas; with LOG, tell what came since the last account"),
+  metricsOtelCardinalityLimit: fixed("Most combinations of labels that one metric is counted by"),
+  enableStatsMetrics: fixed("Export numbers of topics and groups"),
+  enableRequestMetrics: fixed("Export messages in and out"),
+  enableConnectionMetrics: fixed("Export connections of clients"),
+  enableLagAndDlqMetrics: fixed("Export how far groups are behind, and what went to dead-letter topics"),
+  enableTransactionMetrics: fixed("Export what became of transactions"),
+  enableRemotingMetrics: fixed("Export how long requests take"),
+  enableMessageStoreMetrics: fixed("Export figures of the store and of timers"),
+  enablePopMetrics: fixed("Export figures of pops"),
+
   // Registration
   registerBrokerTimeoutMills: live("Milliseconds to wait for a NameServer's answer"),
   registerNameServerPeriod: fixed("Milliseconds between registrations, kept within 10,000 to 60,000"),

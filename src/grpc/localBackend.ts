@@ -94,6 +94,8 @@ export class LocalBackend implements Backend {
     this.#own(outgoing.brokerName);
     const { topic, queueId, sysFlag, bornTimestamp, messages } = outgoing;
     const request = {
+      // 5.x clients have no producer group; it only names who sent to a dead-letter topic.
+      producerGroup: "",
       topic,
       queueId,
       unitMode: false,

@@ -33,7 +33,7 @@ import type { AckTarget, PendingAppend } from "../store/pending.ts";
 import type { AppendResult, AppendStatus, StoredMessage } from "../store/types.ts";
 import { type BrokerParts, ok, refuse } from "./parts.ts";
 
-export type EndParts = Pick<BrokerParts, "config" | "clock" | "log" | "schedule" | "timers"> & {
+export type EndParts = Pick<BrokerParts, "config" | "clock" | "log" | "schedule" | "timers" | "metrics"> & {
   readonly store: MessageStore;
   readonly transactions: Transactions;
 };
@@ -63,8 +63,10 @@ class CommitReplier implements AckTarget {
   readonly #out: ReplyOut | undefined;
   readonly #transactions: Transactions;
   readonly #maxMessageSize: () => number;
+  readonly #parts: EndParts;
 
   constructor(out: ReplyOut | undefined, parts: EndParts) {
+    this.#parts = parts;
     this.#out = out;
     this.#transactions = parts.transactions;
     this.#maxMessageSize = () => parts.config.maxMessageSize;
@@ -75,6 +77,8 @@ class CommitReplier implements AckTarget {
     if (isStored(pending)) {
       transactions.committed(pending.halfOffset);
       transactions.metrics.add(pending.realTopic, -1);
+      const { metrics, clock } = this.#parts;
+      metrics?.committed(pending.realTopic, clock.now() - pending.bornTimestamp);
     } else {
       transactions.refused(pending.halfOffset);
     }
@@ -143,6 +147,7 @@ class Ender {
     const pending = store.append(draft, this.#scan, queue, undefined, opaque, serialization);
     pending.halfOffset = halfOffset;
     pending.realTopic = half.topic;
+    pending.bornTimestamp = view.bornTimestamp;
     if (pending.status === "ok") pending.target = target;
     else target.appended(pending);
     return true;
@@ -266,8 +271,13 @@ function check(parts: EndParts, half: StoredMessage | undefined, ending: Ending)
   return undefined;
 }
 
-async function rollBack({ transactions, config }: EndParts, half: StoredMessage, state: HalfState): Promise<Reply> {
+async function rollBack(
+  { transactions, config, metrics }: EndParts,
+  half: StoredMessage,
+  state: HalfState,
+): Promise<Reply> {
   const result = state.state === "open" ? await transactions.rollBack(half, state) : undefined;
+  if (result !== undefined && isStored(result)) metrics?.rolledBack(destinationOf(half)?.topic ?? "");
   return result === undefined ? ok() : outcome(result, config.maxMessageSize);
 }
 
@@ -280,6 +290,7 @@ async function commit(parts: EndParts, half: StoredMessage, state: OpenHalf): Pr
     const refused = timers.defer(message);
     return refused === undefined ? store.put(message) : Promise.resolve(notDeferred(refused));
   });
+  if (result !== undefined && isStored(result)) parts.metrics?.committed(topic, parts.clock.now() - half.bornTimestamp);
   return result === undefined ? ok() : outcome(result, config.maxMessageSize);
 }
 

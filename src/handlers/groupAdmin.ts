@@ -19,7 +19,7 @@ import {
 import { writeJavaJson } from "../protocol/javaJson.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
-type Parts = Pick<BrokerParts, "config" | "groups" | "offsets" | "stats" | "log">;
+type Parts = Pick<BrokerParts, "config" | "clock" | "groups" | "offsets" | "stats" | "metrics" | "log">;
 
 /** Bit of a group's prohibitions that stands for reading (PermName.INDEX_PERM_READ). */
 const FORBID_READ = 2;
@@ -62,17 +62,20 @@ export function groupAdminRows(parts: Parts): Row[] {
   ];
 }
 
-async function apply({ groups }: Parts, configs: SubscriptionGroupConfig[]): Promise<Reply> {
+async function apply({ groups, clock, metrics }: Parts, configs: SubscriptionGroupConfig[]): Promise<Reply> {
   for (const config of configs) {
     const problem = groupNameProblem(config.groupName);
     if (problem !== undefined) return refuse("INVALID_PARAMETER", problem);
   }
+  const began = clock.monotonicMs();
   try {
     groups.update(configs);
   } catch (error) {
+    metrics?.groupCreated(false, clock.monotonicMs() - began);
     return refuse("SYSTEM_ERROR", (error as Error).message);
   }
   await groups.saved();
+  metrics?.groupCreated(true, clock.monotonicMs() - began);
   return ok();
 }
 

@@ -33,7 +33,10 @@ class HalfReplier implements AckTarget {
 
   appended(pending: PendingAppend): void {
     const sender = this.#sender;
-    if (isStored(pending)) sender.parts.transactions.metrics.add(pending.realTopic, 1);
+    if (isStored(pending)) {
+      sender.parts.transactions.metrics.add(pending.realTopic, 1);
+      sender.parts.metrics?.stored(TRANS_HALF_TOPIC, "transaction", 1, pending.bytes);
+    }
     const out = this.#out;
     if (out === undefined || !out.open) return;
     if (pending.status === "ok" && pending.plainKey && !sender.parts.topics.hasUnsaved) {

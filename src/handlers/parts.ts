@@ -19,6 +19,7 @@ import type { Schedule } from "../broker/schedule.ts";
 import type { Timers } from "../broker/timer/timers.ts";
 import type { Topics } from "../broker/topics.ts";
 import type { BrokerConfig } from "../config/index.ts";
+import type { BrokerMetrics } from "../metrics/brokerMetrics.ts";
 import type { BrokerStats } from "../metrics/brokerStats.ts";
 import { type Handler, type Lane, type Reply, type Row, row } from "../protocol/dispatch.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
@@ -60,6 +61,8 @@ export interface BrokerParts {
   readonly lites: Pick<Lites, "parentDeleted">;
   readonly registration: Registration;
   readonly stats: BrokerStats;
+  /** Records for whoever exports metrics; undefined when nobody does. */
+  readonly metrics?: BrokerMetrics | undefined;
   /** Memory of the machine: what lies further behind the end of the log cannot all be cached. */
   readonly memoryBytes: number;
   /** `ip:port` under which clients know this broker. */

@@ -63,6 +63,8 @@ export interface PopTarget {
   /** Nothing: POLLING_TIMEOUT or POLLING_FULL. */
   nothing(code: number, remark: string, result: PopResult): void;
   refused(reply: Reply): void;
+  /** It waits until something comes. */
+  held?(): void;
 }
 
 export function popRows(parts: PopParts): Row[] {
@@ -146,7 +148,17 @@ export class PopService {
     if (result.count > 0) {
       counters.found++;
       counters.transferred += result.count;
-      stats.popped(ask.group, ask.topic, result.count, result.bytes, result.partCount, this.#loadedMs);
+      const [retries, retryBytes] = this.#parts.metrics === undefined ? NO_RETRIES : retriesOf(result, ask.topic);
+      stats.popped(
+        ask.group,
+        ask.topic,
+        result.count,
+        result.bytes,
+        result.partCount,
+        this.#loadedMs,
+        retries,
+        retryBytes,
+      );
       target.found(result, ask);
     }
     return load;
@@ -174,7 +186,9 @@ export class PopService {
   #hold(ask: PopAsk, target: PopTarget): "held" | "full" | "timeout" {
     const kept = keep(ask);
     const expiresAt = Math.min(kept.bornTime, this.#parts.clock.now()) + kept.pollTime;
-    return this.#parts.pops.hold(new HeldPop(this, kept, target), expiresAt);
+    const outcome = this.#parts.pops.hold(new HeldPop(this, kept, target), expiresAt);
+    if (outcome === "held") target.held?.();
+    return outcome;
   }
 
   /** Tries a held pop again; see {@link Held.wake}. */
@@ -236,6 +250,21 @@ export function filterOf(
     const remark = isTagType(type) ? words : `${words}: ${(error as Error).message}`;
     return refuse("SUBSCRIPTION_PARSE_FAILED", remark);
   }
+}
+
+const NO_RETRIES = [0, 0] as const;
+
+/** How many of the messages came from retry topics, and their bytes. */
+function retriesOf(result: PopResult, topic: string): readonly [messages: number, bytes: number] {
+  let messages = 0;
+  let bytes = 0;
+  for (let p = 0; p < result.partCount; p++) {
+    const { queue, from, to } = result.parts[p];
+    if (queue.group.topic === topic) continue;
+    messages += to - from;
+    for (let i = from; i < to; i++) bytes += result.sizes[i];
+  }
+  return [messages, bytes];
 }
 
 /** A pop that outlives its frame needs a request of its own. */
@@ -334,6 +363,10 @@ class WireTarget implements PopTarget {
   nothing(code: number, remark: string, result: PopResult): void {
     if (!this.open) return;
     this.#out.commit(writePopHead(this.#out, this.#opaque, code, printable(remark), result, 0));
+  }
+
+  held(): void {
+    this.#out.suspended?.(this.#opaque);
   }
 
   refused(reply: Reply): void {

@@ -394,7 +394,9 @@ export class Puller {
     if ((request.sysFlag & PULL_SUSPEND) === 0) return false;
     const { clock, config, holds } = this.#parts;
     const waitMs = config.longPollingEnable ? request.suspendTimeoutMillis : config.shortPollingTimeMills;
-    return holds.hold(new HeldPull(this, keep(pull), clock.monotonicMs() + waitMs));
+    const held = holds.hold(new HeldPull(this, keep(pull), clock.monotonicMs() + waitMs));
+    if (held) pull.out.suspended?.(request.opaque);
+    return held;
   }
 
   /** Tries a held pull again; see {@link Held.wake}. */

@@ -6,6 +6,7 @@
 import { Buffer } from "node:buffer";
 import { javaHashUtf8 } from "../base/javaHash.ts";
 import { RETRY_PREFIX } from "../broker/names.ts";
+import { isStored } from "../broker/transactionOps.ts";
 import type { Transactions } from "../broker/transactions.ts";
 import { type Batch, BatchError, readBatch } from "../message/batch.ts";
 import { MessageDraft } from "../message/draft.ts";
@@ -32,8 +33,6 @@ export type SendParts = Omit<BrokerParts, "store"> & {
 
 const FLAG_ONEWAY = 0x2;
 const ATTACHMENT = "send";
-/** `storeHost` of the pieces changes when the advertised address does. */
-const ONEWAY: AckTarget = { appended: () => {} };
 
 export function sendRows(parts: SendParts): Row[] {
   const sender = new Sender(parts);
@@ -46,38 +45,49 @@ export function sendRows(parts: SendParts): Row[] {
 
 /** Answers one batch; its unique key stands in the request's own properties, not in those of its messages. */
 class BatchReplier implements AckTarget {
-  readonly #out: ReplyOut;
+  readonly #out: ReplyOut | undefined;
   readonly #sender: Sender;
   readonly #uniqueKey: string | undefined;
 
-  constructor(out: ReplyOut, sender: Sender, uniqueKey: string | undefined) {
+  constructor(out: ReplyOut | undefined, sender: Sender, uniqueKey: string | undefined) {
     this.#out = out;
     this.#sender = sender;
     this.#uniqueKey = uniqueKey;
   }
 
   appended(pending: PendingAppend): void {
-    this.#sender.answer(this.#out, pending, pending.queue?.topic, this.#uniqueKey);
+    const { metrics } = this.#sender.parts;
+    const { batchOffsets } = pending;
+    if (metrics !== undefined && batchOffsets !== undefined && isStored(pending)) {
+      const bytes = pending.logOffset + pending.bytes - batchOffsets[0];
+      metrics.stored(pending.queue?.topic ?? "", "normal", batchOffsets.length, bytes);
+    }
+    if (this.#out !== undefined) this.#sender.answer(this.#out, pending, pending.queue?.topic, this.#uniqueKey);
   }
 }
 
-/** Writes the replies of one connection; made with its first send. */
+/** Writes the replies of one connection; made with its first send. The one without a connection is for oneway sends. */
 class SendReplier implements AckTarget {
-  readonly #out: ReplyOut;
+  readonly #out: ReplyOut | undefined;
   readonly #sender: Sender;
 
-  constructor(out: ReplyOut, sender: Sender) {
+  constructor(out: ReplyOut | undefined, sender: Sender) {
     this.#out = out;
     this.#sender = sender;
   }
 
   appended(pending: PendingAppend): void {
-    if (!this.#out.open) return;
     const sender = this.#sender;
+    const { metrics } = sender.parts;
+    if (metrics !== undefined && isStored(pending)) {
+      metrics.stored(pending.queue?.topic ?? "", pending.ordered ? "fifo" : "normal", 1, pending.bytes);
+    }
+    const out = this.#out;
+    if (out === undefined || !out.open) return;
     if (pending.status === "ok" && pending.plainKey && !sender.parts.topics.hasUnsaved) {
-      sender.pieces().write(this.#out, pending.serialization, pending.opaque, pending);
+      sender.pieces().write(out, pending.serialization, pending.opaque, pending);
     } else {
-      sender.answer(this.#out, pending, pending.queue?.topic);
+      sender.answer(out, pending, pending.queue?.topic);
     }
   }
 }
@@ -88,6 +98,7 @@ export class Sender {
   readonly #draft = new MessageDraft();
   readonly #scan = new PropertyScan();
   readonly #half: HalfSender;
+  readonly #oneway: SendReplier;
   #pieces: SendReplyPieces | undefined;
   #piecesHost: Buffer | undefined;
   #suffix: Buffer = EMPTY;
@@ -98,6 +109,7 @@ export class Sender {
   constructor(parts: SendParts) {
     this.parts = parts;
     this.#half = new HalfSender(this);
+    this.#oneway = new SendReplier(undefined, this);
   }
 
   /** Properties that Apache's broker adds to every message it takes; another object when they change. */
@@ -191,10 +203,11 @@ export class Sender {
         : 0;
     const pending = store.append(draft, scan, queue, this.#target(call), call.view.opaque, call.view.serialization);
     pending.setUniqueKey(call.buf, scan.uniqueStart, scan.uniqueEnd);
+    pending.ordered = scan.ordered;
   }
 
   #target(call: HotCall): AckTarget {
-    if ((call.view.flag & FLAG_ONEWAY) !== 0) return ONEWAY;
+    if ((call.view.flag & FLAG_ONEWAY) !== 0) return this.#oneway;
     let replier = call.attachments.get(ATTACHMENT) as SendReplier | undefined;
     if (replier === undefined) {
       replier = new SendReplier(call.out, this);
@@ -271,7 +284,7 @@ export class Sender {
     const uniqueKey =
       scan.uniqueStart < 0 ? undefined : call.buf.toString("utf8", scan.uniqueStart, scan.uniqueEnd) || undefined;
     const oneway = (call.view.flag & FLAG_ONEWAY) !== 0;
-    const target = oneway ? ONEWAY : new BatchReplier(call.out, this, uniqueKey);
+    const target = new BatchReplier(oneway ? undefined : call.out, this, uniqueKey);
     store.appendBatch(batch.count, next, queue, target, call.view.opaque, call.view.serialization);
   }
 

@@ -17,7 +17,10 @@ import { MQVersion } from "../protocol/generated/versions.ts";
 import type { AppendResult, NewMessage, StoredMessage } from "../store/types.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
-type Parts = Pick<BrokerParts, "config" | "random" | "log" | "topics" | "groups" | "schedule" | "stats" | "store">;
+type Parts = Pick<
+  BrokerParts,
+  "config" | "random" | "log" | "topics" | "groups" | "schedule" | "stats" | "store" | "metrics"
+>;
 
 const DLQ_QUEUES = 1;
 /** The first retry waits at this level: 10 s with the default levels. */
@@ -60,7 +63,10 @@ async function sendBack(parts: Parts, call: Call<ConsumerSendMsgBackRequestHeade
   // Older clients put nothing sensible into the header's field.
   const maxTimes = call.version >= MQVersion.V3_4_9 ? call.header.maxReconsumeTimes : undefined;
   const dead = message.reconsumeTimes >= (maxTimes ?? groupConfig.retryMaxTimes) || delayLevel < 0;
-  if (dead) topics.createInSendBack(dlqTopic(group), DLQ_QUEUES, PERM_READ | PERM_WRITE, 0);
+  if (dead) {
+    parts.metrics?.sentToDlq(group, call.header.originTopic ?? "");
+    topics.createInSendBack(dlqTopic(group), DLQ_QUEUES, PERM_READ | PERM_WRITE, 0);
+  }
   const level = dead ? 0 : delayLevel === 0 ? FIRST_RETRY_LEVEL + message.reconsumeTimes : delayLevel;
   const again = returned(message, level, dead ? dlqTopic(group) : retryTopic(group));
   again.queueId = parts.random.int(dead ? DLQ_QUEUES : groupConfig.retryQueueNums);

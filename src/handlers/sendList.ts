@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { javaHashUtf8 } from "../base/javaHash.ts";
+import { isStored } from "../broker/transactionOps.ts";
 import type { MessageDraft } from "../message/draft.ts";
 import { messageIdsOf } from "../message/messageId.ts";
 import { formatProperties } from "../message/properties.ts";
@@ -20,7 +21,7 @@ export type ListHead = Required<Pick<NewMessage, "topic" | "queueId" | "sysFlag"
 
 /** @returns the reply of a batch: `msgId` has one id per message, `queueOffset` is that of the first */
 export function sendList(
-  parts: Pick<SendParts, "config" | "store">,
+  parts: Pick<SendParts, "config" | "store" | "metrics">,
   head: ListHead,
   messages: readonly Pick<NewMessage, "body" | "properties">[],
 ): Promise<Reply> {
@@ -54,6 +55,10 @@ export function sendList(
       {
         appended: (pending) => {
           const offsets = pending.batchOffsets ?? [pending.logOffset];
+          if (isStored(pending)) {
+            const bytes = pending.logOffset + pending.bytes - offsets[0];
+            parts.metrics?.stored(head.topic, "normal", offsets.length, bytes);
+          }
           resolve(
             appendReply(parts, pending, {
               msgId: messageIdsOf(store.storeHost, offsets),

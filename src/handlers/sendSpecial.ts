@@ -9,6 +9,7 @@ import { formatMessageId } from "../message/messageId.ts";
 import { Property, parseProperties } from "../message/properties.ts";
 import { MULTI_TAGS, TRANSACTION_MASK } from "../message/sysFlag.ts";
 import { newUniqueKey } from "../message/uniqueKey.ts";
+import type { MessageType } from "../metrics/brokerMetrics.ts";
 import { PERM_READ, PERM_WRITE, type TopicConfig } from "../protocol/bodies/topicConfig.ts";
 import type { HotCall, Reply } from "../protocol/dispatch.ts";
 import { FAQ_HINT } from "../protocol/faq.ts";
@@ -24,6 +25,13 @@ import { rejectedTransaction } from "./sendChecks.ts";
 import { timerReply } from "./timers.ts";
 
 const DLQ_QUEUES = 1;
+const DELAYS = [
+  "__STARTDELIVERTIME",
+  Property.DELAY_TIME_LEVEL,
+  Property.TIMER_DELIVER_MS,
+  Property.TIMER_DELAY_SEC,
+  Property.TIMER_DELAY_MS,
+] as const;
 const TIMER_PROPERTIES = [Property.TIMER_DELIVER_MS, Property.TIMER_DELAY_SEC, Property.TIMER_DELAY_MS] as const;
 
 /** Takes everything it needs from the frame before it first waits. */
@@ -51,13 +59,14 @@ export async function sendSpecial(
 /** Sends a message that is no frame (any more): the ordinary path of remoting, and the only one of gRPC. */
 export async function sendMessage(
   sender: Sender,
-  request: Pick<SendRequest, "reconsumeTimes" | "maxReconsumeTimes">,
+  request: Pick<SendRequest, "reconsumeTimes" | "maxReconsumeTimes" | "producerGroup">,
   topic: TopicConfig,
   message: NewMessage,
   version: number,
 ): Promise<Reply> {
   const { parts } = sender;
   const { properties } = message;
+  const type = messageTypeOf(properties);
   const refusal = retryOrDlq(sender, request, message, version);
   if (refusal !== undefined) return refusal;
   properties.delete("POP_CK");
@@ -86,6 +95,7 @@ export async function sendMessage(
   const result = await parts.store.put(message);
   await parts.topics.whenSaved(realTopic);
   if (half && isStored(result)) parts.transactions.metrics.add(realTopic, 1);
+  if (isStored(result)) parts.metrics?.stored(message.topic, type, 1, result.bytes);
   return appendReply(parts, result, {
     msgId: formatMessageId(parts.store.storeHost, result.logOffset),
     queueId,
@@ -98,7 +108,7 @@ export async function sendMessage(
 /** A message that a client sends to a retry topic itself, because sending back failed (handleRetryAndDLQ). */
 function retryOrDlq(
   sender: Sender,
-  request: Pick<SendRequest, "reconsumeTimes" | "maxReconsumeTimes">,
+  request: Pick<SendRequest, "reconsumeTimes" | "maxReconsumeTimes" | "producerGroup">,
   message: NewMessage,
   version: number,
 ): Reply | undefined {
@@ -112,6 +122,7 @@ function retryOrDlq(
   const own = version >= MQVersion.V3_4_9 && request.maxReconsumeTimes >= 0 ? request.maxReconsumeTimes : undefined;
   const dead = request.reconsumeTimes > (own ?? config.retryMaxTimes) || !parts.locks.allExpired(group);
   if (!dead) return undefined;
+  parts.metrics?.sentToDlq(request.producerGroup, message.topic);
   message.topic = dlqTopic(group);
   message.queueId = parts.random.int(DLQ_QUEUES);
   message.properties.set(Property.DELAY_TIME_LEVEL, "0");
@@ -123,6 +134,13 @@ function retryOrDlq(
 function isPrepared({ properties, reconsumeTimes = 0 }: NewMessage): boolean {
   if (!isMarked(properties)) return false;
   return reconsumeTimes <= 0 || !(Number(properties.get(Property.DELAY_TIME_LEVEL) ?? 0) > 0);
+}
+
+/** What Apache counts a message as (BrokerMetricsManager.getMessageType). */
+function messageTypeOf(properties: Map<string, string>): MessageType {
+  if (isMarked(properties)) return "transaction";
+  if (properties.has(Property.SHARDING_KEY)) return "fifo";
+  return DELAYS.some((name) => properties.has(name)) ? "delay" : "normal";
 }
 
 function isMarked(properties: Map<string, string>): boolean {

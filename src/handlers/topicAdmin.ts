@@ -26,12 +26,25 @@ import {
   GetTopicStatsInfoRequestHeader,
   QueryTopicConsumeByWhoRequestHeader,
 } from "../protocol/generated/headers.ts";
+import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import { writeJavaJson } from "../protocol/javaJson.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
 type Parts = Pick<
   BrokerParts,
-  "config" | "topics" | "offsets" | "clients" | "registration" | "stats" | "store" | "log" | "timers" | "pops" | "lites"
+  | "config"
+  | "clock"
+  | "topics"
+  | "offsets"
+  | "clients"
+  | "registration"
+  | "stats"
+  | "metrics"
+  | "store"
+  | "log"
+  | "timers"
+  | "pops"
+  | "lites"
 >;
 
 const FILTER_TYPES: readonly string[] = ["SINGLE_TAG", "MULTI_TAG"];
@@ -116,7 +129,18 @@ function queuesRefusal({ topicName, readQueueNums, writeQueueNums }: TopicConfig
   );
 }
 
+/** Applies what was found right, and measures it. */
 async function apply(parts: Parts, topics: TopicConfig[]): Promise<Reply> {
+  const { clock, metrics } = parts;
+  const began = clock.monotonicMs();
+  const reply = await update(parts, topics);
+  const ms = clock.monotonicMs() - began;
+  // Apache joins the names of a list, and asks whether that is a system topic.
+  metrics?.topicCreated(topics.map(({ topicName }) => topicName).join(";"), reply.code === ResponseCode.SUCCESS, ms);
+  return reply;
+}
+
+async function update(parts: Parts, topics: TopicConfig[]): Promise<Reply> {
   if (topics.length === 1 && sameTopicConfig(topics[0], parts.topics.get(topics[0].topicName))) return ok();
   try {
     parts.topics.update(topics);

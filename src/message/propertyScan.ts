@@ -29,6 +29,7 @@ const SPECIAL_NAMES: readonly string[] = [
   "REAL_QID",
 ];
 const TRANSACTION_PREPARED = new TextEncoder().encode("TRAN_MSG");
+const SHARDING_KEY = new TextEncoder().encode("__SHARDINGKEY");
 const SPECIAL_BYTES = SPECIAL_NAMES.map((name) => new TextEncoder().encode(name));
 /** First bytes of the special names: nearly every ordinary name is dismissed by this table alone. */
 const SPECIAL_FIRST = new Uint8Array(256);
@@ -46,6 +47,8 @@ export class PropertyScan {
   uniqueEnd = -1;
   /** TRAN_MSG is "true": the half message of a transaction, unless the message is special as well. */
   prepared = false;
+  /** Has a sharding key: a message consumed in order. */
+  ordered = false;
   /** WAIT is "false": the sender does not wait for the disk under SYNC_FLUSH. */
   noWait = false;
   special = false;
@@ -56,6 +59,7 @@ export class PropertyScan {
     this.uniqueStart = -1;
     this.noWait = false;
     this.prepared = false;
+    this.ordered = false;
     this.special = false;
     let at = start;
     while (at < end) {
@@ -105,6 +109,10 @@ export class PropertyScan {
         this.prepared = isTrue(buf, value, valueEnd);
         return;
       }
+    }
+    if (length === 13 && first === 0x5f && isNamed(buf, name, SHARDING_KEY)) {
+      this.ordered = true;
+      return;
     }
     if (SPECIAL_FIRST[first] !== 0 && isSpecial(buf, name, length)) this.special = true;
   }

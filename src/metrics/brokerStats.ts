@@ -99,7 +99,22 @@ export class PutCounts {
 /** Where what is not of one queue is counted. */
 const NO_QUEUE = 0;
 
+/** Messages that a group took of a topic, for whoever exports metrics. */
+export interface TakenFigures {
+  readonly group: string;
+  readonly topic: string;
+  /** Undefined for pulls; else whether pops took them from a retry topic. */
+  readonly isRetry: boolean | undefined;
+  readonly messages: number;
+  readonly bytes: number;
+}
+
 interface GetCounts {
+  messages: number;
+  bytes: number;
+  /** Of them, those that pops took from retry topics. */
+  retries: number;
+  retryBytes: number;
   readonly nums: readonly StatsItem[];
   readonly sizes: readonly StatsItem[];
   readonly broker: readonly StatsItem[];
@@ -191,9 +206,21 @@ export class BrokerStats {
    * A pop took messages, of whatever queues: as in Apache they do not count for a queue. On the hot path.
    * @param checkpoints queues that they came from
    * @param ms how long their bytes had to be waited for
+   * @param retries of the messages, those of retry topics; told only when metrics are exported
    */
-  popped(group: string, topic: string, messages: number, bytes: number, checkpoints: number, ms: number): void {
-    this.#count(group, topic, NO_QUEUE, messages, bytes, ms);
+  popped(
+    group: string,
+    topic: string,
+    messages: number,
+    bytes: number,
+    checkpoints: number,
+    ms: number,
+    retries = 0,
+    retryBytes = 0,
+  ): void {
+    const taken = this.#count(group, topic, NO_QUEUE, messages, bytes, ms);
+    taken.retries += retries;
+    taken.retryBytes += retryBytes;
     const counts = this.#popCounts(group, topic);
     counts.checkpoints.add(checkpoints, 1);
     counts.brokerCheckpoints.add(checkpoints, 0);
@@ -212,7 +239,7 @@ export class BrokerStats {
   }
 
   /** No text is made after the queue's first time. */
-  #count(group: string, topic: string, slot: number, messages: number, bytes: number, ms: number): void {
+  #count(group: string, topic: string, slot: number, messages: number, bytes: number, ms: number): GetCounts {
     let topics = this.#gets.get(group);
     if (topics === undefined) {
       topics = new Map();
@@ -232,6 +259,16 @@ export class BrokerStats {
     for (let i = 0; i < counts.sizes.length; i++) counts.sizes[i].add(bytes, 1);
     for (let i = 0; i < counts.broker.length; i++) counts.broker[i].add(messages, 0);
     counts.latency.add(ms, 1);
+    counts.messages += messages;
+    counts.bytes += bytes;
+    return counts;
+  }
+
+  /** What groups took since the start, or since their topic or group was made again. */
+  *taken(): IterableIterator<TakenFigures> {
+    for (const [group, topics] of this.#gets) {
+      for (const [topic, queues] of topics) yield* takenOf(group, topic, queues);
+    }
   }
 
   /** A group's consumer gave a message of the topic back. */
@@ -268,6 +305,10 @@ export class BrokerStats {
     }
     const place = this.#options.enableDetailStat ? `${queueId}@${topic}@${group}` : `${topic}@${group}`;
     return {
+      messages: 0,
+      bytes: 0,
+      retries: 0,
+      retryBytes: 0,
       nums,
       sizes,
       broker: this.#ofBroker(topic, "GET"),
@@ -344,4 +385,26 @@ export class BrokerStats {
       }
     }
   }
+}
+
+function* takenOf(
+  group: string,
+  topic: string,
+  queues: readonly (GetCounts | undefined)[],
+): IterableIterator<TakenFigures> {
+  let messages = 0;
+  let bytes = 0;
+  for (const [slot, counts] of queues.entries()) {
+    if (counts === undefined) continue;
+    if (slot !== NO_QUEUE) {
+      messages += counts.messages;
+      bytes += counts.bytes;
+      continue;
+    }
+    const { retries, retryBytes } = counts;
+    const fresh = counts.messages - retries;
+    if (fresh > 0) yield { group, topic, isRetry: false, messages: fresh, bytes: counts.bytes - retryBytes };
+    if (retries > 0) yield { group, topic, isRetry: true, messages: retries, bytes: retryBytes };
+  }
+  if (messages > 0) yield { group, topic, isRetry: undefined, messages, bytes };
 }

@@ -92,6 +92,8 @@ export interface ReplyOut {
   readonly open: boolean;
   /** The peer takes its output too slowly: bodies should wait. */
   readonly congested: boolean;
+  /** The request with this opaque waits for something to come: its answer comes later, and its latency is of another kind. */
+  suspended?(opaque: number): void;
   /** A reply by the ordinary path. */
   reply(opaque: number, serialization: number, reply: Reply): void;
 }

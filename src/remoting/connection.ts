@@ -17,6 +17,8 @@ import {
 } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
+import type { NotedRequests, RpcTimes } from "../metrics/rpcTimes.ts";
+import { AnswerPeek } from "../protocol/answerPeek.ts";
 import { BodyError } from "../protocol/bodies/reader.ts";
 import {
   type Answer,
@@ -56,6 +58,8 @@ export interface ConnectionContext {
   sign?: ((fields: Fields, body: Buffer | string | undefined) => Fields) | undefined;
   /** The other ends are servers that this process chose: what they are asked is bounded, and may take its time. */
   outgoing: boolean;
+  /** Measures requests for whoever exports metrics. */
+  rpc?: RpcTimes | undefined;
   /** Connections with output to write at the end of this turn. */
   dirty: Connection[];
   nextId(): number;
@@ -68,6 +72,8 @@ interface Asked {
 }
 
 const NO_BODY: Buffer = Buffer.alloc(0);
+/** Where an answer that is measured is read. */
+const answer = new AnswerPeek();
 
 export class Connection implements Caller, ReplyOut, HotCall {
   readonly id: number;
@@ -102,6 +108,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
   /** Called when the socket has passed output on, where it does so later than it is told: TLS does. */
   readonly #written: (() => void) | undefined;
   readonly #splitter: FrameSplitter;
+  /** Requests to be measured; only with metrics. */
+  #noted: NotedRequests | undefined;
   #inFlight = 0;
   #paused = false;
   #nextOpaque = 0;
@@ -186,6 +194,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
     const view = this.view;
     const found = this.#context.lookup(view.code);
     const oneway = (view.flag & FLAG_ONEWAY) !== 0;
+    const { rpc } = this.#context;
+    if (rpc !== undefined) this.#note(rpc, oneway);
     const { gate } = this.#context;
     if (gate !== undefined) {
       const refusal = gate.refuse(this, "name" in found ? found.access : undefined);
@@ -204,6 +214,27 @@ export class Connection implements Caller, ReplyOut, HotCall {
     } catch (error) {
       this.#failed(found, error, view.opaque, view.serialization, oneway);
     }
+  }
+
+  #note(rpc: RpcTimes, oneway: boolean): void {
+    const { opaque, code } = this.view;
+    if (oneway) rpc.oneway(code);
+    else {
+      this.#noted ??= new Map();
+      rpc.came(this.#noted, opaque, code, this.activeAt);
+    }
+  }
+
+  suspended(opaque: number): void {
+    if (this.#noted !== undefined) this.#context.rpc?.suspended(this.#noted, opaque);
+  }
+
+  /** Reads whose answer was written to the slab: the one place that all of them pass. */
+  #measure(rpc: RpcTimes, noted: NotedRequests, start: number, end: number): void {
+    const word = this.slab.readInt32BE(start + 4);
+    const headerEnd = Math.min(end, start + 8 + (word & 0xffffff));
+    if (!answer.read(this.slab, start + 8, headerEnd, word >>> 24)) return;
+    rpc.answered(noted, answer.opaque, answer.code, this.#context.clock.monotonicMs());
   }
 
   #handle(row: Row & { hot?: undefined }, oneway: boolean): void {
@@ -275,6 +306,8 @@ export class Connection implements Caller, ReplyOut, HotCall {
 
   commit(end: number): void {
     const current = this.#current as Slab;
+    const { rpc } = this.#context;
+    if (rpc !== undefined && this.#noted !== undefined) this.#measure(rpc, this.#noted, current.used, end);
     this.#unsent += end - current.used;
     current.used = end;
     this.#markDirty();

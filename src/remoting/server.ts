@@ -8,6 +8,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { CONNECTION_IDLE_MS } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Turn } from "../base/turn.ts";
+import type { RpcTimes } from "../metrics/rpcTimes.ts";
 import type { Gate, Lane, Reply, Row, Unsupported } from "../protocol/dispatch.ts";
 import { modeRefusal, type ServerTls, TLS_HANDSHAKE } from "../tls/serverTls.ts";
 import { Connection, type ConnectionContext, notSupported } from "./connection.ts";
@@ -29,6 +30,8 @@ export interface ServerOptions {
   tls?: ServerTls;
   /** Decides about each request; absent: everybody may do everything. */
   gate?: Gate | undefined;
+  /** Measures requests for whoever exports metrics. */
+  rpc?: RpcTimes | undefined;
   /** The broker's fast port leaves rows of lane "notFast" out. */
   fast?: boolean;
 }
@@ -62,6 +65,7 @@ export class RemotingServer {
       lookup: (code) => this.#rows.get(code) ?? notSupported(code),
       gate: options.gate,
       outgoing: false,
+      rpc: options.rpc,
       dirty,
       nextId: () => ++connectionIds,
     };

@@ -30,6 +30,7 @@ import { HaMaster } from "../ha/haMaster.ts";
 import { slaveRows } from "../handlers/slave.ts";
 import { brokerRows } from "../handlers/table.ts";
 import { UNSUPPORTED } from "../handlers/unsupported.ts";
+import type { RunningExporter } from "../http/metrics/exporter.ts";
 import { BrokerStats } from "../metrics/brokerStats.ts";
 import { RemotingClient } from "../remoting/client.ts";
 import { RemotingServer } from "../remoting/server.ts";
@@ -38,6 +39,7 @@ import { MetadataFile } from "../store/metadataFile.ts";
 import { openAuth } from "./auth.ts";
 import { type RunningGrpc, startLocalGrpc } from "./grpcServer.ts";
 import { memoryBytes } from "./machine.ts";
+import { makeRecorders, startExporting } from "./metrics.ts";
 import type { Runtime } from "./runtime.ts";
 import { Slave } from "./slave.ts";
 import { openTls, type Tls } from "./tls.ts";
@@ -66,6 +68,8 @@ export interface RunningBroker {
   port: number;
   /** Port of the gRPC protocol, where that is served. */
   grpcPort: number | undefined;
+  /** Port of /metrics, where that is served. */
+  metricsPort: number | undefined;
   close(): Promise<void>;
 }
 
@@ -84,6 +88,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   let schedule: Schedule | undefined;
   const stats = new BrokerStats(config, clock, (topic) => topics.isSystem(topic));
   const counters = new Counters(clock, () => stats.totals);
+  const recorders = makeRecorders(config, (topic) => topics.isSystem(topic), log);
   const store = new MessageStore({
     disk,
     clock,
@@ -93,6 +98,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     storeHost: hostBytes(ip, config.listenPort),
     counters,
     stats,
+    figures: recorders?.writeFigures,
     deliverTime: (level, storeTimestamp) => schedule?.levels.deliverTime(level, storeTimestamp) ?? storeTimestamp,
     ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
   });
@@ -160,6 +166,12 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   );
   const transactions = new Transactions(config, store, offsets, metadata("transactionMetrics"), clock, log);
   const checks = new TransactionChecks(config, transactions, store, topics, clients, clock, log);
+  if (recorders !== undefined) {
+    schedule.metrics = recorders.metrics;
+    pops.inFlight.metrics = recorders.metrics;
+    pops.reviver.metrics = recorders.metrics;
+    timers?.record(recorders.metrics);
+  }
   const isSlave = config.brokerRole === "SLAVE";
   let slave: Slave | undefined;
   const master = new HaMaster(config, store, clock, turn, log);
@@ -187,6 +199,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     stats,
     transactions,
     counters,
+    metrics: recorders?.metrics,
     storeOps: store,
     configFile: options.configFile === undefined ? undefined : new MetadataFile(disk, options.configFile),
     memoryBytes: memoryBytes(),
@@ -195,10 +208,21 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     auth: auth.tables,
   };
   const rows = isSlave ? slaveRows(brokerRows(parts), config) : brokerRows(parts);
-  const listener = { clock, turn, log, rows, unsupported: UNSUPPORTED, config, tls: tls.server, gate: auth.gate };
+  const listener = {
+    clock,
+    turn,
+    log,
+    rows,
+    unsupported: UNSUPPORTED,
+    config,
+    tls: tls.server,
+    gate: auth.gate,
+    rpc: recorders?.metrics.rpc,
+  };
   const server = new RemotingServer(listener);
   const fast = new RemotingServer({ ...listener, fast: true });
   let grpc: RunningGrpc | undefined;
+  let exporter: RunningExporter | undefined;
   await store.start().catch((error) => {
     ownTls?.close();
     throw error;
@@ -221,9 +245,10 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     if (options.grpc !== undefined && isSlave) log.warn("a slave does not serve the gRPC protocol: its clients pop");
     else if (options.grpc !== undefined)
       grpc = await startLocalGrpc(parts, rows, options.grpc, disk, bind, tls.server.mode, auth.decisions);
+    if (recorders !== undefined) exporter = await startExporting({ ...parts, ...recorders });
   } catch (error) {
     master.stop();
-    await Promise.all([server.close(), fast.close()]);
+    await Promise.all([server.close(), fast.close(), grpc?.close()]);
     ownTls?.close();
     await store.close();
     throw error;
@@ -249,6 +274,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     address: advertised(),
     port: config.listenPort,
     grpcPort: grpc?.port,
+    metricsPort: exporter?.port,
     async close() {
       await inTurn(
         () => server.stopAccepting(),
@@ -267,7 +293,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
         () => broadcasts.stop(),
         () => stats.stop(),
         () => counters.stop(),
-        () => Promise.all([server.close(), fast.close(), grpc?.close()]),
+        () => Promise.all([server.close(), fast.close(), grpc?.close(), exporter?.close()]),
         () => client.close(),
         () => ownTls?.close(),
         () => (isSlave ? undefined : transactions.stop()),

@@ -13,6 +13,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
+import type { WriteFigures } from "../metrics/writeFigures.ts";
 import type { CommitLog } from "./commitLog.ts";
 import { type PendingAppend, PendingRing } from "./pending.ts";
 import { isOutOfFiles, type WriteGate } from "./writeGate.ts";
@@ -43,6 +44,7 @@ export class Flush {
   readonly #sync: boolean;
   readonly #syncTimeoutMs: () => number;
   readonly #replicaWait: ReplicaWait | undefined;
+  readonly #figures: WriteFigures | undefined;
   /** Everything below is on enough slaves, or has waited for them long enough. Unbounded where nothing waits for slaves. */
   #replicated: number;
   readonly #hooks: FlushHooks;
@@ -60,7 +62,12 @@ export class Flush {
     gate: WriteGate,
     clock: Clock,
     logger: Logger,
-    options: { sync: boolean; syncTimeoutMs: () => number; replicaWait?: ReplicaWait | undefined },
+    options: {
+      sync: boolean;
+      syncTimeoutMs: () => number;
+      replicaWait?: ReplicaWait | undefined;
+      figures?: WriteFigures | undefined;
+    },
     hooks: FlushHooks,
   ) {
     this.#log = log;
@@ -70,6 +77,7 @@ export class Flush {
     this.#sync = options.sync;
     this.#syncTimeoutMs = options.syncTimeoutMs;
     this.#replicaWait = options.replicaWait;
+    this.#figures = options.figures;
     // What a start finds in the log was answered in an earlier life, or its sender has given up.
     this.#replicated = options.replicaWait === undefined ? Number.POSITIVE_INFINITY : log.written;
     this.#hooks = hooks;
@@ -80,7 +88,10 @@ export class Flush {
   commit(): void {
     if (this.#log.end !== this.#log.written) {
       if (this.#gate.fatal) this.#takeBack(this.#gate.state().reason);
-      else this.#writeOut();
+      else {
+        this.#figures?.wrote(this.ring.tail - this.#writtenPosition, this.#log.end - this.#log.written);
+        this.#writeOut();
+      }
     }
     const before = this.#writtenPosition;
     this.#writtenPosition = this.ring.tail;
@@ -161,6 +172,7 @@ export class Flush {
   async #syncLoop(): Promise<void> {
     do {
       const to = this.#log.written;
+      const began = this.#clock.monotonicMs();
       try {
         await this.#log.sync(this.synced, to);
       } catch (error) {
@@ -170,6 +182,7 @@ export class Flush {
         else this.#syncFailed(error as Error);
         return;
       }
+      this.#figures?.synced(this.#clock.monotonicMs() - began);
       this.synced = to;
       if (this.#sync) this.#grant(to);
     } while (this.#sync && this.#unsynced());

@@ -13,6 +13,7 @@ import type { MessageDraft } from "../message/draft.ts";
 import type { PropertyScan } from "../message/propertyScan.ts";
 import type { PutCounts } from "../metrics/brokerStats.ts";
 import type { PutTimes } from "../metrics/putTimes.ts";
+import type { WriteFigures } from "../metrics/writeFigures.ts";
 import { type AppendCounters, Appender } from "./appender.ts";
 import { CommitLog } from "./commitLog.ts";
 import type { ConsumeQueue } from "./consumeQueue.ts";
@@ -64,6 +65,8 @@ export interface StoreContext {
   counters?: AppendCounters;
   /** Counts each queue's messages as they become visible. */
   stats?: { readonly putTimes: PutTimes; putCounts(topic: string, queueId: number): PutCounts };
+  /** Sizes of writes and times of syncs, for whoever exports metrics. */
+  figures?: WriteFigures | undefined;
   /** The store failed for good: it is read-only, the process should end with an error. */
   onFatal?: (error: Error) => void;
 }
@@ -235,6 +238,7 @@ export class MessageStore implements Store {
       {
         sync: this.#sync,
         syncTimeoutMs: () => this.#options.syncFlushTimeout,
+        figures: this.#context.figures,
         replicaWait: this.waitsForSlaves ? { timeoutMs: () => this.#options.slaveTimeout } : undefined,
       },
       {

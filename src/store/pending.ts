@@ -36,6 +36,10 @@ export class PendingAppend {
   /** A half message's real topic, and its queue offset once it is being committed. */
   realTopic = "";
   halfOffset = 0;
+  /** When a committed half message was born, ms. */
+  bornTimestamp = 0;
+  /** Has a sharding key. */
+  ordered = false;
   /** All log offsets of a batch, on its last record. */
   batchOffsets: number[] | undefined = undefined;
 

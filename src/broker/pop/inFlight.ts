@@ -9,6 +9,7 @@ import { POP_CHECKPOINTS_MAX, POP_QUEUE_ID_MAX, POP_UNMATCHED_ACKS_MAX } from ".
 import type { Logger } from "../../base/log.ts";
 import type { Turn } from "../../base/turn.ts";
 import type { RecordView } from "../../message/record.ts";
+import type { BrokerMetrics } from "../../metrics/brokerMetrics.ts";
 import type { Offsets } from "../offsets.ts";
 import { AckBatch, AckEntry, type AckListener, type AckSink, OrderEntry, settle } from "./acks.ts";
 import {
@@ -84,6 +85,8 @@ export interface Handle {
 export type AckOutcome = "done" | "waiting" | { refusal: string };
 
 export class InFlight implements AckListener {
+  /** Records what is journaled, for whoever exports metrics. */
+  metrics: BrokerMetrics | undefined = undefined;
   readonly groups: PopGroups;
   readonly journal: Journal;
   readonly #offsets: Offsets;
@@ -162,6 +165,7 @@ export class InFlight implements AckListener {
     this.journal.writer.checkpoint(checkpoint, 0, nextOffset, -1, -1, this.#clock.now());
     const refusal = this.journal.append(reviveQid, CK_CODE, new Opened(this, checkpoint), false, checkpoint);
     if (refusal !== undefined) return refusal;
+    this.metrics?.popJournaled(queue.group.group, queue.group.topic, "CK");
     queue.writing++;
     queue.writingNext = nextOffset;
     this.#add(checkpoint);
@@ -389,6 +393,10 @@ export class InFlight implements AckListener {
     const refusal = this.journal.append(checkpoint.reviveQid, code, entry, true);
     if (refusal === undefined && batch !== undefined) batch.outstanding++;
     if (refusal !== undefined) this.reuse(entry);
+    else {
+      const { group, topic } = checkpoint.queue.group;
+      this.metrics?.popJournaled(group, topic, "ACK");
+    }
     return refusal;
   }
 

@@ -12,6 +12,7 @@ import type { Logger } from "../../base/log.ts";
 import { MessageDraft } from "../../message/draft.ts";
 import { formatProperties, Property } from "../../message/properties.ts";
 import { PropertyScan } from "../../message/propertyScan.ts";
+import type { BrokerMetrics } from "../../metrics/brokerMetrics.ts";
 import { newTopicConfig, PERM_READ, PERM_WRITE } from "../../protocol/bodies/topicConfig.ts";
 import { normalTopic, popRetryTopic } from "../../protocol/extraInfo.ts";
 import type { MessageStore } from "../../store/messageStore.ts";
@@ -44,6 +45,8 @@ const FIRST_POP_TIME = "1ST_POP_TIME";
 const ORIGIN_GROUP = "ORIGIN_GROUP";
 
 export class Reviver {
+  /** Records what is revived, for whoever exports metrics. */
+  metrics: BrokerMetrics | undefined = undefined;
   readonly #options: ReviveOptions;
   readonly #store: MessageStore;
   readonly #topics: Topics;
@@ -88,6 +91,8 @@ export class Reviver {
   due(checkpoint: Checkpoint): void {
     if (this.#stopped) return;
     checkpoint.reviving = true;
+    const { group, topic } = checkpoint.queue.group;
+    this.metrics?.popDue(group, topic, checkpoint.reviveQid);
     this.#waiting.push(checkpoint);
     this.#pump();
   }
@@ -210,6 +215,8 @@ export class Reviver {
   copied(checkpoint: Checkpoint, bit: number): void {
     checkpoint.copied |= bit;
     this.revived++;
+    const { group, topic } = checkpoint.queue.group;
+    this.metrics?.popRevived(group, topic);
   }
 
   /** The topic that copies go to. A message that was in a retry topic goes into the same one again. */

@@ -13,6 +13,7 @@ import type { Logger } from "../../base/log.ts";
 import { MessageDraft } from "../../message/draft.ts";
 import { PropertyScan } from "../../message/propertyScan.ts";
 import { PROPERTIES_BYTES_MAX, RecordView } from "../../message/record.ts";
+import type { BrokerMetrics } from "../../metrics/brokerMetrics.ts";
 import type { MessageStore } from "../../store/messageStore.ts";
 import type { AckTarget, PendingAppend } from "../../store/pending.ts";
 import { RecordReads } from "../../store/recordReads.ts";
@@ -77,6 +78,8 @@ export class TimerDelivery implements AckTarget {
   /** Copies taken, since the start, and those of them that went back into the timer topic. */
   delivered = 0;
   rolled = 0;
+  /** Records what is delivered, for whoever exports metrics. */
+  figures: BrokerMetrics | undefined = undefined;
   /** Stops trying again. */
   stopped = false;
   /** What an earlier life delivered without noting it. */
@@ -195,6 +198,7 @@ export class TimerDelivery implements AckTarget {
         this.#states[i] = DONE;
         this.delivered++;
         if (this.#rolls[i] !== 0) this.rolled++;
+        this.#record(i);
         this.#counted(i);
         break;
       case "messageIllegal":
@@ -209,6 +213,11 @@ export class TimerDelivery implements AckTarget {
     }
     this.#waiting--;
     if (this.#waiting === 0) this.#answered();
+  }
+
+  #record(i: number): void {
+    const topic = this.#topics[i];
+    if (topic !== undefined) this.figures?.timerDelivered(topic);
   }
 
   /** One less waits for its topic; one that never entered the wheel did not wait. */

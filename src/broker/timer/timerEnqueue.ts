@@ -8,6 +8,7 @@ import { javaHashUtf8 } from "../../base/javaHash.ts";
 import * as limits from "../../base/limits.ts";
 import type { Logger } from "../../base/log.ts";
 import { RecordView } from "../../message/record.ts";
+import type { BrokerMetrics } from "../../metrics/brokerMetrics.ts";
 import type { MessageStore } from "../../store/messageStore.ts";
 import { RecordReads } from "../../store/recordReads.ts";
 import type { TimerFiles } from "../../store/timer/timerFiles.ts";
@@ -75,6 +76,8 @@ export class TimerEnqueue {
   /** Messages handled, since the start. */
   handled = 0;
   readonly delivery: TimerDelivery;
+  /** Records what enters, for whoever exports metrics. */
+  figures: BrokerMetrics | undefined = undefined;
   readonly #context: EnqueueContext;
   readonly #reads = new RecordReads(limits.TIMER_BATCH);
   readonly #queueOffsets = new Float64Array(limits.TIMER_BATCH);
@@ -241,7 +244,10 @@ export class TimerEnqueue {
     const magic = MAGIC_DEFAULT | (rolls ? MAGIC_ROLL : 0) | (deletes ? MAGIC_DELETE : 0);
     const hash = start < 0 ? 0 : javaHashUtf8(0, view.buf, start, end);
     files.add(slotTime, magic, writeTime, view.logOffset, view.totalBytes, hash, deletes);
-    if (start >= 0) metrics.add(this.#names.get(view.buf, start, end), deletes ? -1 : 1);
+    if (start < 0) return;
+    const topic = this.#names.get(view.buf, start, end);
+    metrics.add(topic, deletes ? -1 : 1);
+    this.figures?.timerEntered(topic, outMs - view.bornTimestamp);
   }
 
   /** While the wheel is built again: whether the message was delivered, or rolled, before it was lost. */

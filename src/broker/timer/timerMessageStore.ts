@@ -10,6 +10,7 @@ import type { Buffer } from "node:buffer";
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
 import type { Random } from "../../base/random.ts";
+import type { BrokerMetrics } from "../../metrics/brokerMetrics.ts";
 import type { Disk } from "../../store/disk.ts";
 import type { MessageStore } from "../../store/messageStore.ts";
 import type { MetadataFile } from "../../store/metadataFile.ts";
@@ -23,7 +24,7 @@ import { TimerDequeue } from "./timerDequeue.ts";
 import { TimerEnqueue } from "./timerEnqueue.ts";
 import { TimerMetrics } from "./timerMetrics.ts";
 import { TimerRate } from "./timerRate.ts";
-import { type Timers, timerStats } from "./timers.ts";
+import { TIMER_BOUNDS_SECONDS, type TimerFigures, type Timers, timerStats } from "./timers.ts";
 import { deferTimer, type TimerOptions, type TimerRefusal } from "./timerTransform.ts";
 
 /** The options the timers read, by Apache's keys. */
@@ -370,6 +371,34 @@ export class TimerMessageStore implements Timers {
 
   forget(topic: string): void {
     this.#metrics.remove(topic);
+  }
+
+  /** Records what enters and leaves the wheel from now on. */
+  record(metrics: BrokerMetrics): void {
+    this.#enqueue.figures = metrics;
+    this.#enqueue.delivery.figures = metrics;
+    this.#dequeue.delivery.figures = metrics;
+  }
+
+  figures(): TimerFigures {
+    const { store, clock } = this.#context;
+    const { wheel, precisionMs } = this.#files;
+    const now = this.#files.floor(clock.now());
+    const due: [number, number][] = [];
+    let slot = 0;
+    for (const bound of TIMER_BOUNDS_SECONDS) {
+      const end = Math.trunc((bound * 1000) / precisionMs);
+      let messages = 0;
+      for (; slot < end; slot++) messages += wheel.numAt(now + slot * precisionMs);
+      due.push([bound, messages]);
+    }
+    return {
+      enqueueLag: store.maxOffset(TIMER_TOPIC, 0) - this.#enqueue.queueOffset,
+      dequeueLag: this.#files.pending,
+      dequeueLatencyMs: Math.max(0, clock.now() - this.#dequeue.readTime),
+      waiting: this.#metrics.counts(),
+      due,
+    };
   }
 
   /** Messages in the wheel, recalls counted backwards. */

@@ -101,6 +101,11 @@ export class TimerMetrics implements MetricsSink {
     return this.#counts.get(topic)?.count ?? 0;
   }
 
+  /** Messages that wait, by topic. */
+  counts(): [topic: string, count: number][] {
+    return [...this.#counts].map(([topic, { count }]) => [topic, count]);
+  }
+
   /** A topic was deleted. */
   remove(topic: string): void {
     // Apache does not count this as a change; the file must follow all the same.

@@ -14,7 +14,26 @@ export interface Timers {
   runningStats(): Map<string, string>;
   /** A topic was deleted. */
   forget(topic: string): void;
+  /** What metrics say of timers; undefined without a wheel. */
+  figures(): TimerFigures | undefined;
 }
+
+/** See DefaultStoreMetricsManager. */
+export interface TimerFigures {
+  /** Messages of the timer topic that are not in the wheel yet. */
+  readonly enqueueLag: number;
+  /** Messages in the wheel. */
+  readonly dequeueLag: number;
+  /** How far the wheel's hand is behind, ms. */
+  readonly dequeueLatencyMs: number;
+  /** Messages that wait, by topic. */
+  readonly waiting: readonly (readonly [topic: string, messages: number])[];
+  /** Messages due within so many seconds, and not within the bound before. */
+  readonly due: readonly (readonly [boundSeconds: number, messages: number])[];
+}
+
+/** Apache's TimerMetrics.timerDist, seconds. */
+export const TIMER_BOUNDS_SECONDS = [5, 60, 300, 900, 3600, 14_400, 28_800, 86_400] as const;
 
 export class NoTimers implements Timers {
   readonly #options: TimerOptions;
@@ -42,6 +61,10 @@ export class NoTimers implements Timers {
   }
 
   forget(): void {}
+
+  figures(): undefined {
+    return undefined;
+  }
 }
 
 /** Apache's keys (AdminBrokerProcessor.prepareRuntimeInfo). */

@@ -1,0 +1,47 @@
+/** Wires a broker's metrics: what records, and what exports. Neither is there, nor loaded, while nobody asks for metrics. */
+import type { Logger } from "../base/log.ts";
+import type { BrokerConfig } from "../config/index.ts";
+import type { ExporterParts, RunningExporter } from "../http/metrics/exporter.ts";
+import { BrokerMetrics } from "../metrics/brokerMetrics.ts";
+import { WriteFigures } from "../metrics/writeFigures.ts";
+import { RequestCode } from "../protocol/generated/requestCodes.ts";
+import { ResponseCode } from "../protocol/generated/responseCodes.ts";
+
+export interface Recorders {
+  readonly metrics: BrokerMetrics;
+  readonly writeFigures: WriteFigures;
+}
+
+/** What records, when something is to be exported. */
+export function makeRecorders(
+  config: BrokerConfig,
+  isSystemTopic: (topic: string) => boolean,
+  log: Logger,
+): Recorders | undefined {
+  if (config.metricsExporterType === "DISABLE") return undefined;
+  if (config.metricsExporterType === "OTLP_GRPC") {
+    log.error(
+      { metricsGrpcExporterTarget: config.metricsGrpcExporterTarget },
+      "check metrics config failed, will not export metrics: this broker does not send OTLP over gRPC; set metricsExporterType=PROM and have the collector scrape it (its Prometheus receiver), or LOG",
+    );
+    return undefined;
+  }
+  const isSystemGroup = (group: string): boolean => group.toLowerCase().startsWith("cid_rmq_sys_");
+  const names = { request: namesOf(RequestCode), response: namesOf(ResponseCode) };
+  return {
+    metrics: new BrokerMetrics(config, { isSystemTopic, isSystemGroup }, names),
+    writeFigures: new WriteFigures(),
+  };
+}
+
+/** Starts exporting; the code for it is loaded now. */
+export async function startExporting(parts: ExporterParts): Promise<RunningExporter> {
+  const { startExporter } = await import("../http/metrics/exporter.ts");
+  return startExporter(parts);
+}
+
+/** Names of codes in lower case, as Apache has them in labels; an unknown code is its digits. */
+function namesOf(codes: Readonly<Record<string, number>>): (code: number) => string {
+  const names = new Map(Object.entries(codes).map(([name, code]) => [code, name.toLowerCase()]));
+  return (code) => names.get(code) ?? String(code);
+}
