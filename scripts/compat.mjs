@@ -26,6 +26,7 @@ const others = [
   ["mqadmin/run.mjs", ...tables],
   ["mqadmin/run.mjs", "--own", "--short"],
   ["dashboard/run.mjs"],
+  ["metrics/run.mjs"],
   ["answers/run.mjs"],
   ["answers/ipv6.mjs"],
   ["crossread/run.mjs"],

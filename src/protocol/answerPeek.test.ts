@@ -21,7 +21,7 @@ describe("AnswerPeek", () => {
     });
 
     it(`takes no request for an answer (serialization ${serialization})`, () => {
-      const frame = encodeFrame({ code: 40, flag: 2, opaque: 3, serialization, fields: {} });
+      const frame = encodeFrame({ code: 40, flag: 2, opaque: 3, serialization, fields: {} }, undefined);
       const headerBytes = frame.readInt32BE(4) & 0xffffff;
       expect(new AnswerPeek().read(frame, 8, 8 + headerBytes, serialization)).toBe(false);
     });
