@@ -15,6 +15,7 @@ import { apacheLib, Missing, WORK } from "../lib/build.mjs";
 import { Child, own } from "../lib/child.mjs";
 import { Ports } from "../lib/ports.mjs";
 import { cellOf, isUnproven, secondTry } from "../lib/verdict.mjs";
+import { runClient } from "./lib/clientRun.mjs";
 import { CLIENTS } from "./lib/clients.mjs";
 import { createResources } from "./lib/resources.mjs";
 import { SCENARIOS } from "./lib/scenarios.mjs";
@@ -144,7 +145,7 @@ async function runVariant(variant, server, run) {
   const names = scenarios.filter((name) => variant.offered.includes(name) && !SCENARIOS[name].notOn?.[kind]);
   if (names.length === 0) return;
   await createResources(server.brokerPort, run, names);
-  const results = await runClient(variant, server, names, run);
+  const results = await runClient(variant, server, names, run, { logDir, parallel: PARALLEL });
   for (const name of names) {
     const tries = [results.get(name)];
     const failedAgainstApache = servers.some((other) => {
@@ -156,7 +157,7 @@ async function runVariant(variant, server, run) {
     if (why !== undefined) {
       const again = `${run}r`;
       await createResources(server.brokerPort, again, [name]);
-      tries.push((await runClient(variant, server, [name], again)).get(name));
+      tries.push((await runClient(variant, server, [name], again, { logDir, parallel: 1 })).get(name));
     }
     cells.set(`${name}|${variant.id}|${kind}`, cellOf(tries, why));
   }
@@ -184,37 +185,6 @@ async function startServer(kind, lib) {
       rmSync(join(tempDir, kind), { recursive: true, force: true });
     }
   }
-}
-
-async function runClient(variant, server, names, run) {
-  const args = ["--endpoints", `127.0.0.1:${server.grpcPort}`, "--run", run, "--parallel", `${PARALLEL}`];
-  if (variant.tls) args.push("--tls");
-  const child = own(
-    new Child(variant.id, variant.command, [...variant.args, ...args, ...names], {
-      log: join(logDir, `${variant.id.replaceAll(" ", "-")}-${server.kind}.log`),
-      cwd: variant.cwd,
-      env: variant.env,
-    }),
-  );
-  const results = new Map();
-  child.onLine((line) => {
-    if (!line.startsWith("{")) return;
-    const { scenario, ...result } = JSON.parse(line);
-    results.set(scenario, result);
-  });
-  const timer = setTimeout(() => child.kill9(), 240_000 + 20_000 * names.length);
-  const { code, signal } = await child.exited;
-  clearTimeout(timer);
-  for (const name of names) {
-    if (results.has(name)) continue;
-    results.set(name, {
-      ok: false,
-      detail: `the client ended (${signal ?? code}) without a result; see ${child.log}`,
-      ms: 0,
-      facts: {},
-    });
-  }
-  return results;
 }
 
 function finish() {

@@ -20,6 +20,7 @@ type ctx struct {
 	endpoints string
 	prefix    string
 	facts     map[string]string
+	times     map[string]int64 // milliseconds
 	mutex     sync.Mutex
 	closers   []func() error
 }

@@ -27,6 +27,7 @@ var scenarios = map[string]func(*ctx){
 	"filter-tag":              filterTag,
 	"filter-sql":              filterSql,
 	"push":                    push,
+	"push-first":              pushFirst,
 	"push-retry":              pushRetry,
 	"push-dlq":                pushDlq,
 	"push-slow":               pushSlow,
@@ -40,6 +41,7 @@ type result struct {
 	Detail   string            `json:"detail"`
 	Ms       int64             `json:"ms"`
 	Facts    map[string]string `json:"facts"`
+	Times    map[string]int64  `json:"times"`
 }
 
 func main() {
@@ -83,10 +85,10 @@ func main() {
 			defer all.Done()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			c := &ctx{endpoints: endpoints, prefix: "G" + run + "_" + strings.ReplaceAll(name, "-", "_") + "_", facts: map[string]string{}}
+			c := &ctx{endpoints: endpoints, prefix: "G" + run + "_" + strings.ReplaceAll(name, "-", "_") + "_", facts: map[string]string{}, times: map[string]int64{}}
 			begin := time.Now()
 			failure := one(scenarios[name], c)
-			line, _ := json.Marshal(result{name, failure == "", failure, time.Since(begin).Milliseconds(), c.facts})
+			line, _ := json.Marshal(result{name, failure == "", failure, time.Since(begin).Milliseconds(), c.facts, c.times})
 			printing.Lock()
 			fmt.Fprintln(out, string(line))
 			printing.Unlock()

@@ -78,6 +78,53 @@ func push(c *ctx) {
 	equal("deliveries", 200, len(got.all()))
 }
 
+// pushFirst says how long a message waits for a consumer that starts: one that is there already, the next one, one for a group that is new.
+func pushFirst(c *ctx) {
+	topic, group := c.name("normal"), c.name("g")
+	settler := c.simple(group, topic, rmq.SUB_ALL, 5*time.Second)
+	receiveNow(settler, 1, 10*time.Second)
+	_ = settler.GracefulStop()
+	producer := c.producer(topic)
+	sendOne(producer, message(topic, "first"))
+	first, next, fresh := make(chan time.Time, 64), make(chan time.Time, 64), make(chan time.Time, 4096)
+	begin := time.Now()
+	c.push(group, topic, func(view *rmq.MessageView) rmq.ConsumerResult {
+		switch string(view.GetBody()) {
+		case "first":
+			first <- time.Now()
+		case "next":
+			next <- time.Now()
+		}
+		return rmq.SUCCESS
+	})
+	c.times["start"] = time.Since(begin).Milliseconds()
+	c.times["first"] = within("the first message", first).Sub(begin).Milliseconds()
+	sent := time.Now()
+	sendOne(producer, message(topic, "next"))
+	c.times["next"] = within("the next message", next).Sub(sent).Milliseconds()
+
+	begin = time.Now()
+	c.push(c.name("fresh"), topic, func(*rmq.MessageView) rmq.ConsumerResult {
+		fresh <- time.Now()
+		return rmq.SUCCESS
+	})
+	for i := 0; len(fresh) == 0; i++ {
+		check("a new group sees nothing", i < 600)
+		sendOne(producer, message(topic, fmt.Sprintf("probe %d", i)))
+		time.Sleep(100 * time.Millisecond)
+	}
+	c.times["fresh"] = (<-fresh).Sub(begin).Milliseconds()
+}
+
+func within(what string, seen chan time.Time) time.Time {
+	select {
+	case at := <-seen:
+		return at
+	case <-time.After(60 * time.Second):
+		panic("not within 60 s: " + what)
+	}
+}
+
 func pushRetry(c *ctx) {
 	topic := c.name("normal")
 	probes, attempts := &inbox{}, &inbox{}

@@ -36,6 +36,11 @@ export const SCENARIOS = {
   "filter-tag": { about: "tags, and two of one hash", topics: NORMAL, groups: { g: {} } },
   "filter-sql": { about: "SQL92 expressions", topics: NORMAL, groups: { g: {} } },
   push: { about: "200 messages, each once", topics: NORMAL, groups: { g: {} } },
+  "push-first": {
+    about: "what waits for a consumer comes at its start, also to a group that is new",
+    topics: NORMAL,
+    groups: { g: {}, fresh: {} },
+  },
   "push-retry": { about: "two failures, then success", topics: NORMAL, groups: { g: SOON } },
   "push-dlq": {
     about: "what fails too often becomes a dead letter",

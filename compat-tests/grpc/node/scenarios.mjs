@@ -34,6 +34,8 @@ async function waitFor(what, condition, limitMs = DELIVERY_MS) {
 /** What a scenario works with: the names the runner made for it, and clients that are closed afterwards. */
 class Ctx {
   facts = {};
+  /** Milliseconds, by what took them. */
+  times = {};
   #clients = [];
 
   constructor(endpoints, run, name) {
@@ -316,6 +318,43 @@ const scenarios = {
     equal("deliveries", 200, got.length);
   },
 
+  /** How long a message waits for a consumer that starts: one that is there already, the next one, one for a group that is new. */
+  async "push-first"(ctx) {
+    const [topic, group] = [ctx.name("normal"), ctx.name("g")];
+    const settler = await ctx.simple(group, topic);
+    await settler.receive(1, 10_000);
+    await settler.shutdown();
+    const producer = await ctx.producer(topic);
+    await producer.send(message(topic, "first"));
+    const seen = new Map();
+    let begin = Date.now();
+    await ctx.push(group, topic, (view) => {
+      const body = view.body.toString();
+      if (!seen.has(body)) seen.set(body, Date.now());
+      return ConsumeResult.SUCCESS;
+    });
+    ctx.times.start = Date.now() - begin;
+    await waitFor("the first message", () => seen.has("first"), 60_000);
+    ctx.times.first = seen.get("first") - begin;
+    const sent = Date.now();
+    await producer.send(message(topic, "next"));
+    await waitFor("the next message", () => seen.has("next"), 60_000);
+    ctx.times.next = seen.get("next") - sent;
+
+    let fresh;
+    begin = Date.now();
+    await ctx.push(ctx.name("fresh"), topic, () => {
+      fresh ??= Date.now();
+      return ConsumeResult.SUCCESS;
+    });
+    for (let i = 0; fresh === undefined; i++) {
+      check("a new group sees nothing", i < 600);
+      await producer.send(message(topic, `probe ${i}`));
+      await sleep(100);
+    }
+    ctx.times.fresh = fresh - begin;
+  },
+
   async "push-retry"(ctx) {
     const topic = ctx.name("normal");
     const probes = [];
@@ -411,7 +450,7 @@ async function one(name, ctx) {
     const where = /scenarios\.mjs:\d+/.exec(error.stack ?? "")?.[0] ?? "";
     failure = `${error.message} ${where}`.trim();
   }
-  const result = { scenario: name, ok: failure === "", detail: failure, ms: Date.now() - begin, facts: ctx.facts };
+  const result = { scenario: name, ok: failure === "", detail: failure, ms: Date.now() - begin, facts: ctx.facts, times: ctx.times };
   process.stdout.write(`${JSON.stringify(result)}\n`);
   void ctx.close();
 }

@@ -78,6 +78,8 @@ class Ctx:
         self.endpoints = endpoints
         self.prefix = f"G{run}_{name.replace('-', '_')}_"
         self.facts = {}
+        # Milliseconds, by what took them.
+        self.times = {}
         self.clients = []
 
     def name(self, suffix):
@@ -390,6 +392,49 @@ def push(ctx):
     equal("deliveries", 200, len(got.seen))
 
 
+@scenario("push-first")
+def push_first(ctx):
+    """How long a message waits for a consumer that starts: one that is there already, the next one, one for a group that is new."""
+    topic, group = ctx.name("normal"), ctx.name("g")
+    settler = ctx.simple(group, topic)
+    settler.receive(1, 10)
+    settler.shutdown()
+    producer = ctx.producer(topic)
+    producer.send(message(topic, "first"))
+    seen, fresh = {}, []
+
+    def consume(each):
+        seen.setdefault(each.body.decode(), time.time())
+        return ConsumeResult.SUCCESS
+
+    def any_of_them(_):
+        fresh.append(time.time())
+        return ConsumeResult.SUCCESS
+
+    def took(what, begin, end):
+        ctx.times[what] = int((end - begin) * 1000)
+
+    begin = time.time()
+    ctx.push(group, topic, consume)
+    took("start", begin, time.time())
+    wait_for("the first message", lambda: "first" in seen, 60)
+    took("first", begin, seen["first"])
+    sent = time.time()
+    producer.send(message(topic, "next"))
+    wait_for("the next message", lambda: "next" in seen, 60)
+    took("next", sent, seen["next"])
+
+    begin = time.time()
+    ctx.push(ctx.name("fresh"), topic, any_of_them)
+    count = 0
+    while not fresh:
+        check("a new group sees nothing", count < 600)
+        producer.send(message(topic, f"probe {count}"))
+        count += 1
+        time.sleep(0.1)
+    took("fresh", begin, fresh[0])
+
+
 @scenario("push-retry")
 def push_retry(ctx):
     topic = ctx.name("normal")
@@ -504,7 +549,7 @@ def one(name, ctx):
     if not done.wait(150):
         failure = "not finished after 150 s"
     result = {"scenario": name, "ok": failure == "", "detail": failure, "ms": int((time.time() - begin) * 1000)}
-    OUT.write(json.dumps({**result, "facts": ctx.facts}) + "\n")
+    OUT.write(json.dumps({**result, "facts": ctx.facts, "times": ctx.times}) + "\n")
     threading.Thread(target=ctx.close, daemon=True).start()
 
 

@@ -30,6 +30,8 @@ final class Ctx implements AutoCloseable {
     static final long DELIVERY_MS = 30_000;
 
     final Map<String, String> facts = Collections.synchronizedMap(new TreeMap<>());
+    /** Milliseconds, by what took them. */
+    final Map<String, Long> times = Collections.synchronizedMap(new TreeMap<>());
     private final String endpoints;
     private final boolean tls;
     private final String prefix;
@@ -44,6 +46,10 @@ final class Ctx implements AutoCloseable {
     /** A topic or group that the runner created for this scenario. */
     String name(String suffix) {
         return prefix + suffix;
+    }
+
+    void time(String what, long beginNanos, long endNanos) {
+        times.put(what, (endNanos - beginNanos) / 1_000_000);
     }
 
     ClientConfiguration configuration() {

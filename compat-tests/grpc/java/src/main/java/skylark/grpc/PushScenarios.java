@@ -21,6 +21,7 @@ final class PushScenarios {
 
     static void register(Map<String, Scenarios.Scenario> all) {
         all.put("push", PushScenarios::push);
+        all.put("push-first", PushScenarios::first);
         all.put("push-retry", PushScenarios::retry);
         all.put("push-dlq", PushScenarios::dlq);
         all.put("push-slow", PushScenarios::slow);
@@ -65,6 +66,43 @@ final class PushScenarios {
         Ctx.await("200 messages", () -> got.size() == 200);
         Thread.sleep(2_000);
         Ctx.equal("deliveries", 200, got.values().stream().mapToInt(Integer::intValue).sum());
+    }
+
+    /** How long a message waits for a consumer that starts: one that is there already, the next one, one for a group that is new. */
+    static void first(Ctx ctx) throws Exception {
+        String topic = ctx.name("normal");
+        String group = ctx.name("g");
+        SimpleConsumer settler = ctx.simple(group, topic);
+        Ctx.settle(settler);
+        settler.close();
+        Producer producer = ctx.producer(topic);
+        producer.send(Ctx.plain(topic, "first"));
+        Map<String, Long> seen = new ConcurrentHashMap<>();
+        long begin = System.nanoTime();
+        ctx.push(group, topic, FilterExpression.SUB_ALL, view -> {
+            seen.putIfAbsent(Ctx.text(view), System.nanoTime());
+            return ConsumeResult.SUCCESS;
+        });
+        ctx.time("start", begin, System.nanoTime());
+        Ctx.await("the first message", 60_000, () -> seen.containsKey("first"));
+        ctx.time("first", begin, seen.get("first"));
+        long sent = System.nanoTime();
+        producer.send(Ctx.plain(topic, "next"));
+        Ctx.await("the next message", 60_000, () -> seen.containsKey("next"));
+        ctx.time("next", sent, seen.get("next"));
+
+        Map<String, Long> fresh = new ConcurrentHashMap<>();
+        begin = System.nanoTime();
+        ctx.push(ctx.name("fresh"), topic, FilterExpression.SUB_ALL, view -> {
+            fresh.putIfAbsent("any", System.nanoTime());
+            return ConsumeResult.SUCCESS;
+        });
+        for (int i = 0; fresh.isEmpty(); i++) {
+            Ctx.check("a new group sees nothing", i < 600);
+            producer.send(Ctx.plain(topic, "probe " + i));
+            Thread.sleep(100);
+        }
+        ctx.time("fresh", begin, fresh.get("any"));
     }
 
     static void retry(Ctx ctx) throws Exception {

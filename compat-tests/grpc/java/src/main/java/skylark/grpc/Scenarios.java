@@ -13,7 +13,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /**
- * Runs scenarios of the 5.x client and prints one JSON line for each: {scenario, ok, detail, ms, facts}.
+ * Runs scenarios of the 5.x client and prints one JSON line for each: {scenario, ok, detail, ms, facts, times}.
  *
  * <p>Usage: {@code Scenarios --endpoints HOST:PORT --run ID [--tls] [--parallel N] [--timeout SECONDS] NAME...}, or {@code --list}.
  */
@@ -97,7 +97,7 @@ public final class Scenarios {
         } catch (InterruptedException e) {
             failure = "interrupted";
         }
-        OUT.println(line(name, failure, (System.nanoTime() - start) / 1_000_000, ctx.facts));
+        OUT.println(line(name, failure, (System.nanoTime() - start) / 1_000_000, ctx));
         ctx.close();
     }
 
@@ -110,11 +110,13 @@ public final class Scenarios {
         return failure.toString();
     }
 
-    private static String line(String scenario, String failure, long ms, Map<String, String> facts) {
+    private static String line(String scenario, String failure, long ms, Ctx ctx) {
         StringBuilder text = new StringBuilder();
-        facts.forEach((key, value) -> text.append(text.isEmpty() ? "" : ",").append(quote(key)).append(':').append(quote(value)));
+        StringBuilder times = new StringBuilder();
+        ctx.times.forEach((key, value) -> times.append(times.isEmpty() ? "" : ",").append(quote(key)).append(':').append(value));
+        ctx.facts.forEach((key, value) -> text.append(text.isEmpty() ? "" : ",").append(quote(key)).append(':').append(quote(value)));
         return "{\"scenario\":" + quote(scenario) + ",\"ok\":" + (failure == null) + ",\"detail\":" + quote(failure == null ? "" : failure)
-            + ",\"ms\":" + ms + ",\"facts\":{" + text + "}}";
+            + ",\"ms\":" + ms + ",\"facts\":{" + text + "},\"times\":{" + times + "}}";
     }
 
     private static String quote(String text) {
