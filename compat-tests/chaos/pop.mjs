@@ -83,7 +83,8 @@ async function drain(producers, consumers, { port, log, random, waitMs }) {
   return [...consumers, last].flatMap((consumer) => consumer.problems.slice(0, 5));
 }
 
-function conclude({ log, kills, recoveries, problems, canary, seed, dir, keep }) {
+/** The verdict on an outside log of popLoad's format; whether it is good. */
+export function conclude({ log, kills, recoveries, problems, canary, seed, dir, keep }) {
   log.flush();
   const readLog = () => readPopLog(log.file);
   const evidence = readLog();

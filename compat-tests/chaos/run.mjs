@@ -1,5 +1,6 @@
-// `npm run chaos [-- kill9|disk|tx|pop|timer] [options]`: without a name, all of them with what each option means to them.
+// `npm run chaos [-- kill9|disk|tx|pop|timer|grpc] [options]`: without a name, all of them with what each option means to them.
 
+import { GRPC_OPTIONS, grpc } from "../grpc/chaos.mjs";
 import { DISK_OPTIONS, disk } from "./disk.mjs";
 import { KILL9_OPTIONS, kill9 } from "./kill9.mjs";
 import { readOptions } from "./lib/options.mjs";
@@ -13,6 +14,7 @@ const SCRIPTS = {
   tx: [tx, TX_OPTIONS],
   pop: [pop, POP_OPTIONS],
   timer: [timer, TIMER_OPTIONS],
+  grpc: [grpc, GRPC_OPTIONS],
 };
 
 const [first, ...rest] = process.argv.slice(2);
@@ -21,7 +23,10 @@ const args = named ? rest : process.argv.slice(2);
 const total = { passed: 0, failed: 0, skipped: 0 };
 const all = named
   ? undefined
-  : readOptions({ ...TIMER_OPTIONS, ...POP_OPTIONS, ...TX_OPTIONS, ...DISK_OPTIONS, ...KILL9_OPTIONS }, args);
+  : readOptions(
+      { ...GRPC_OPTIONS, ...TIMER_OPTIONS, ...POP_OPTIONS, ...TX_OPTIONS, ...DISK_OPTIONS, ...KILL9_OPTIONS },
+      args,
+    );
 for (const [name, [script, defaults]] of Object.entries(SCRIPTS)) {
   if (named && name !== first) continue;
   const options = all === undefined ? readOptions(defaults, args) : { ...all, port: defaults.port };

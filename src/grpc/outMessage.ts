@@ -3,7 +3,7 @@
  * the application's stay a map.
  */
 import type { Buffer } from "node:buffer";
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { formatHost } from "../base/host.ts";
 import { formatMessageId } from "../message/messageId.ts";
 import { Property, parseProperties } from "../message/properties.ts";
@@ -47,6 +47,11 @@ export function sourceOf(view: RecordView): MessageSource {
   };
 }
 
+/** What clients know a message by. */
+export function idOf({ properties, storeHost, logOffset }: MessageSource): string {
+  return properties.get(Property.UNIQUE_KEY) ?? formatMessageId(storeHost, logOffset);
+}
+
 /**
  * @param topic the name the client asked for; the stored one may be a retry topic's
  * @param receiptHandle what acknowledges this delivery; undefined outside of one
@@ -70,9 +75,9 @@ export function outMessage(
     systemProperties: {
       tag: properties.get(Property.TAGS),
       keys: keys === undefined ? [] : splitKeys(keys),
-      messageId: properties.get(Property.UNIQUE_KEY) ?? formatMessageId(source.storeHost, source.logOffset),
+      messageId: idOf(source),
       // Clients compare: a digest of other form or case counts as a damaged body.
-      bodyDigest: { type: DigestType.MD5, checksum: createHash("md5").update(body).digest("hex").toUpperCase() },
+      bodyDigest: { type: DigestType.MD5, checksum: hash("md5", body, "hex").toUpperCase() },
       bodyEncoding: encoding,
       messageType: messageTypeOf(properties),
       bornTimestamp: timestamp(source.bornTimestamp),

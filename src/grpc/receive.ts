@@ -2,6 +2,7 @@
  * ReceiveMessage (Apache: ReceiveMessageActivity, ReceiveMessageResponseStreamWriter): a pop whose messages go out as a
  * stream: the status, the messages, the time of delivery. What a client no longer takes is given back at once.
  */
+import { Buffer } from "node:buffer";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { isReadable } from "../broker/model.ts";
@@ -14,11 +15,11 @@ import type { Backend, Popped, PopSink } from "./backend.ts";
 import { checkInvisibleTime, groupOf, topicOf } from "./checks.ts";
 import type { GrpcClients } from "./clients.ts";
 import type { Context } from "./context.ts";
-import { Code, type ReceiveMessageRequest, type ReceiveMessageResponse } from "./generated/messages.ts";
+import { Code, type ReceiveMessageRequest } from "./generated/messages.ts";
 import { GrpcError } from "./grpcStatus.ts";
 import type { Outbound } from "./outbound.ts";
-import { outMessage } from "./outMessage.ts";
-import { codec, type Init } from "./proto.ts";
+import { idOf, outMessage } from "./outMessage.ts";
+import { codec } from "./proto.ts";
 import { topicOfHandle, writeHandle } from "./receiptHandle.ts";
 import { subscriptionOf } from "./registry.ts";
 import type { Renewals } from "./renewals.ts";
@@ -47,6 +48,8 @@ const MESSAGES_MAX = 32;
 const GIVE_BACK_MS = 1_000;
 /** How long before its client gives up a receive is answered: Rust's waits for no longer than it asks the server to. */
 const RESERVE_MS = 500;
+/** Frames are joined up to this: writing to an HTTP/2 stream costs far more than copying. */
+const WRITE_BYTES = 65_536;
 /** Clients from this version on know ILLEGAL_POLLING_TIME. Compared as text, as in Apache. */
 const KNOWS_POLLING_TIME = "5.0.3";
 
@@ -65,6 +68,7 @@ interface Receive {
 export class Receiving {
   readonly #parts: ReceiveParts;
   readonly #frames = codec("ReceiveMessageResponse");
+  readonly #ok = this.#frames.encodeFrame({ status: OK });
 
   constructor(parts: ReceiveParts) {
     this.#parts = parts;
@@ -177,21 +181,31 @@ export class Receiving {
       this.#finish(sink, { code: Code.MESSAGE_NOT_FOUND, message: "no match message" });
       return;
     }
-    this.#write(sink, { status: OK });
     let sent = 0;
-    for (const { source, handle } of wanted) {
+    let frames: Buffer[] = [this.#ok];
+    let bytes = this.#ok.length;
+    for (let i = 0; i < wanted.length; i++) {
+      const { source, handle } = wanted[i];
       const message = outMessage(source, topic, writeHandle(handle), clock.now());
       const frame = this.#frames.encodeFrame({ message });
-      if (!(await outbound.write(context, sink, frame))) break;
-      sent++;
-      if (autoRenew) {
-        const messageId = message.systemProperties?.messageId ?? "";
-        renewals.add(clientId, group, topic, messageId, source.reconsumeTimes, handle);
+      frames.push(frame);
+      bytes += frame.length;
+      const last = i === wanted.length - 1;
+      if (last) frames.push(this.#deliveryTime());
+      else if (bytes < WRITE_BYTES) continue;
+      const taken = outbound.write(context, sink, Buffer.concat(frames));
+      if (taken !== true && !(await taken)) break;
+      frames = [];
+      bytes = 0;
+      for (; sent <= i; sent++) {
+        if (!autoRenew) continue;
+        const { source: given, handle: renewed } = wanted[sent];
+        renewals.add(clientId, group, topic, idOf(given), given.reconsumeTimes, renewed);
       }
     }
-    // Whether the last one reached the client nobody knows; what was not even written did not.
+    // Whether the last write reached the client nobody knows; what was not even written did not.
     if (sent < wanted.length) this.#giveBack(receive, wanted.slice(sent));
-    this.#end(sink);
+    sink.end();
   }
 
   /** Nobody knows how many of them were written: the client acknowledges those it got. */
@@ -231,17 +245,12 @@ export class Receiving {
   }
 
   #finish(sink: FrameSink, status: OutStatus): void {
-    this.#write(sink, { status });
-    this.#end(sink);
-  }
-
-  #end(sink: FrameSink): void {
-    this.#write(sink, { deliveryTimestamp: timestamp(this.#parts.clock.now()) });
+    sink.write(Buffer.concat([this.#frames.encodeFrame({ status }), this.#deliveryTime()]));
     sink.end();
   }
 
-  #write(sink: FrameSink, response: Init<ReceiveMessageResponse>): void {
-    sink.write(this.#frames.encodeFrame(response));
+  #deliveryTime(): Buffer {
+    return this.#frames.encodeFrame({ deliveryTimestamp: timestamp(this.#parts.clock.now()) });
   }
 }
 

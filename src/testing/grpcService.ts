@@ -18,6 +18,7 @@ const FRAME_HEAD_BYTES = 5;
 /** A call as the server would hand it to a method; the test plays the client. */
 export class FakeCall implements RpcCall, FrameSink {
   readonly peer = peerOf("127.0.0.1", 50_000, "127.0.0.1", 8081);
+  /** One by one, however they were written. */
   readonly frames: Buffer[] = [];
   readonly #metadata: Record<string, string>;
   readonly #remainingMs: number | undefined;
@@ -62,7 +63,11 @@ export class FakeCall implements RpcCall, FrameSink {
 
   write(frame: Buffer): boolean {
     if (this.ended) return false;
-    this.frames.push(frame);
+    for (let at = 0; at < frame.length; ) {
+      const end = at + FRAME_HEAD_BYTES + frame.readUInt32BE(at + 1);
+      this.frames.push(frame.subarray(at, end));
+      at = end;
+    }
     return this.reads;
   }
 

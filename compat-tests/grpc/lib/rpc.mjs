@@ -13,8 +13,9 @@ export class Rpc {
   #client;
   #metadata = new grpc.Metadata();
 
-  constructor(address, clientId) {
-    this.#client = new grpc.Client(address, grpc.credentials.createInsecure());
+  /** @param {object} [channel] grpc-js' channel options */
+  constructor(address, clientId, channel = {}) {
+    this.#client = new grpc.Client(address, grpc.credentials.createInsecure(), channel);
     const headers = { "client-id": clientId, language: "JAVA", "client-version": "5.2.0", protocol: "v2" };
     for (const [name, value] of Object.entries(headers)) this.#metadata.set(`x-mq-${name}`, value);
   }
@@ -36,9 +37,15 @@ export class Rpc {
   }
 
   /** All answers of a call that is answered by a stream. */
-  stream(name, request, timeoutMs = 30_000) {
+  async stream(name, request, timeoutMs = 30_000) {
+    const all = [];
+    await this.each(name, request, (reply) => all.push(reply), timeoutMs);
+    return all;
+  }
+
+  /** Shows each answer of such a call as it comes; resolves at the end. */
+  each(name, request, take, timeoutMs = 30_000) {
     return new Promise((resolve, reject) => {
-      const all = [];
       this.#client
         .makeServerStreamRequest(
           SERVICE + name,
@@ -48,9 +55,9 @@ export class Rpc {
           this.#metadata,
           { deadline: Date.now() + timeoutMs },
         )
-        .on("data", (reply) => all.push(reply))
+        .on("data", take)
         .on("error", reject)
-        .on("end", () => resolve(all));
+        .on("end", resolve);
     });
   }
 

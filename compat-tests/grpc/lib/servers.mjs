@@ -26,8 +26,10 @@ const SETTINGS = {
 /** Offset of the gRPC port behind the NameServer's: no other port of the block lies there. */
 const GRPC_OFFSET = 13;
 
-export function makeServer(kind, { dir, namesrvPort, brokerPort, lib }) {
-  const options = { dir, namesrvPort, brokerPort, grpcPort: namesrvPort + GRPC_OFFSET, lib };
+/** @param kind see README.md @param {{ settings?: object }} options settings: the broker's, beyond those that the scenarios need */
+export function makeServer(kind, { dir, namesrvPort, brokerPort, lib, settings: own = {} }) {
+  const settings = { ...SETTINGS, ...own };
+  const options = { dir, namesrvPort, brokerPort, grpcPort: namesrvPort + GRPC_OFFSET, lib, settings };
   switch (kind) {
     case "skylark":
       return new Skylark(options);
@@ -37,7 +39,7 @@ export function makeServer(kind, { dir, namesrvPort, brokerPort, lib }) {
       return new ApacheProxy(options, "over-skylark");
     case "skylark-proxy":
     case "skylark-over-apache":
-      return new SkylarkProxy({ ...options, settings: SETTINGS }, kind);
+      return new SkylarkProxy(options, kind);
     case "apache-local":
       return new ApacheProxy(options, "local");
     default:
@@ -57,7 +59,7 @@ class Skylark {
     mkdirSync(this.dir, { recursive: true });
     const file = join(this.dir, "broker.conf");
     const namesrvAddr = `127.0.0.1:${this.namesrvPort}`;
-    const settings = { bindAddress: "127.0.0.1", ...SETTINGS };
+    const settings = { bindAddress: "127.0.0.1", ...this.settings };
     const store = join(this.dir, "store");
     writeProperties(file, brokerProperties({ brokerPort: this.brokerPort, namesrvAddr, store, settings }));
     const ports = {
@@ -99,13 +101,13 @@ class ApacheProxy {
   }
 
   async start() {
-    const { dir, lib, namesrvPort, brokerPort, grpcPort } = this;
+    const { dir, lib, namesrvPort, brokerPort, grpcPort, settings } = this;
     const home = join(dir, "proxy-home");
     mkdirSync(join(home, "conf"), { recursive: true });
     if (this.mode === "over-skylark") {
-      this.#cluster = new SkylarkServer({ dir, namesrvPort, brokerPort, settings: SETTINGS, layout: "split" });
+      this.#cluster = new SkylarkServer({ dir, namesrvPort, brokerPort, settings, layout: "split" });
     } else {
-      this.#cluster = new ApacheServer({ dir, lib, namesrvPort, brokerPort, settings: SETTINGS });
+      this.#cluster = new ApacheServer({ dir, lib, namesrvPort, brokerPort, settings });
     }
     await this.#cluster.startNamesrv();
     if (this.mode !== "local") await this.#cluster.startBroker();
@@ -126,8 +128,8 @@ class ApacheProxy {
       const store = join(dir, "store");
       mkdirSync(store, { recursive: true });
       const conf = join(home, "conf", "broker.conf");
-      const settings = { bindAddress: "127.0.0.1", ...SETTINGS };
-      writeProperties(conf, brokerProperties({ brokerPort, namesrvAddr, store, settings }));
+      const local = { bindAddress: "127.0.0.1", ...settings };
+      writeProperties(conf, brokerProperties({ brokerPort, namesrvAddr, store, settings: local }));
       args.push("-bc", conf);
     }
     const flags = [

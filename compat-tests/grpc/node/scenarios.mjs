@@ -450,7 +450,14 @@ async function one(name, ctx) {
     const where = /scenarios\.mjs:\d+/.exec(error.stack ?? "")?.[0] ?? "";
     failure = `${error.message} ${where}`.trim();
   }
-  const result = { scenario: name, ok: failure === "", detail: failure, ms: Date.now() - begin, facts: ctx.facts, times: ctx.times };
+  const result = {
+    scenario: name,
+    ok: failure === "",
+    detail: failure,
+    ms: Date.now() - begin,
+    facts: ctx.facts,
+    times: ctx.times,
+  };
   process.stdout.write(`${JSON.stringify(result)}\n`);
   void ctx.close();
 }
