@@ -7,12 +7,14 @@ import { Recorder } from "./lib/recorder.mjs";
 import { transactionLoad } from "./lib/transactions.mjs";
 
 const LOADS = { send: sendLoad, pull: pullLoad, poll: pollLoad, transaction: transactionLoad, pop: popLoad };
+/** Those of the 5.x protocol need the server's codecs, which remoting's do without. */
+const loadOf = async (name) => LOADS[name] ?? (await import("./lib/grpcLoads.mjs"))[name];
 
 const options = JSON.parse(process.argv[2]);
 const recorder = new Recorder();
 const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-const load = await LOADS[options.load](recorder, options);
+const load = await (await loadOf(options.load))(recorder, options);
 await sleep(options.warmup);
 recorder.begin();
 const cpuBefore = process.cpuUsage();

@@ -9,7 +9,13 @@ import { renderResults, summarize, summarizeStarts, writeReadme } from "./lib/re
 import { SERVERS, startServer } from "./lib/servers.mjs";
 import { START_GOALS, WARM_UP, WORKLOADS } from "./lib/workloads.mjs";
 
+if (process.argv.includes("--grpc")) {
+  await import("./grpc.mjs");
+  process.exit();
+}
+
 const HELP = `npm run bench -- [options]
+  --grpc            the 5.x protocol instead (grpc.mjs), about 11 minutes
   --only a,b        these workloads only: ${WORKLOADS.map(({ id }) => id).join(", ")}
   --server NAME     one server only: ${SERVERS.join(" or ")}
   --rounds N        times each server is started and measured, by turns (3)

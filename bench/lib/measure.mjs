@@ -41,7 +41,7 @@ async function stored(port, topic, expected) {
 }
 
 /** Runs a generator to its end; returns its own figures and the CPU seconds of `pids` in its measured window. */
-async function runGenerator(name, command, args, pids) {
+export async function runGenerator(name, command, args, pids) {
   const child = new Child(name, command, args);
   await child.line(/^begin$/, STEP_TIMEOUT_MS);
   const before = cpuSeconds(pids);

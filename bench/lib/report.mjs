@@ -10,7 +10,7 @@ const METRIC_NAMES = {
   idleMb: "idle RSS",
 };
 
-function median(values) {
+export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
@@ -50,7 +50,7 @@ export function summarizeStarts(starts) {
 }
 
 const ROUNDED = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
-const number = (value) => ROUNDED.format(value);
+export const number = (value) => ROUNDED.format(value);
 
 function verdict(metric, value, { atLeast, atMost }) {
   const met = (atLeast === undefined || value >= atLeast) && (atMost === undefined || value <= atMost);
@@ -58,7 +58,7 @@ function verdict(metric, value, { atLeast, atMost }) {
   return `${METRIC_NAMES[metric]} ${bound}: ${met ? "met" : "**missed**"}`;
 }
 
-function table(header, rows) {
+export function table(header, rows) {
   const line = (cells) => `| ${cells.join(" | ")} |`;
   return [line(header), line(header.map(() => "---")), ...rows.map(line)].join("\n");
 }
@@ -117,14 +117,14 @@ export function renderResults(summaries, starts, startGoals) {
   return parts.join("\n\n");
 }
 
-const BEGIN = "<!-- results: written by npm run bench -->";
 const END = "<!-- end of results -->";
 
-/** Replaces the results part of README.md and leaves the rest as it is. */
-export function writeReadme(file, text) {
+/** Replaces the results part of a command in README.md and leaves the rest as it is. */
+export function writeReadme(file, text, command = "npm run bench") {
   const old = fs.readFileSync(file, "utf8");
-  const begin = old.indexOf(BEGIN);
-  const end = old.indexOf(END);
+  const mark = `<!-- results: written by ${command} -->`;
+  const begin = old.indexOf(mark);
+  const end = old.indexOf(END, begin);
   if (begin < 0 || end < begin) throw new Error(`${file} has no place marked for results`);
-  fs.writeFileSync(file, `${old.slice(0, begin + BEGIN.length)}\n\n${text}\n\n${old.slice(end)}`);
+  fs.writeFileSync(file, `${old.slice(0, begin + mark.length)}\n\n${text}\n\n${old.slice(end)}`);
 }
