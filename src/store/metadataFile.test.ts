@@ -33,6 +33,17 @@ describe("MetadataFile", () => {
     }
   });
 
+  it("does not write twice at a time when somebody writes again in the moment a write ends", async () => {
+    const disk = new MemoryDisk();
+    const file = new MetadataFile(disk, FILE);
+    const first = file.write("one");
+    const second = file.write("two");
+    // Runs between the end of the first write and the begin of the second.
+    const third = first.then(() => file.write("three"));
+    await Promise.all([first, second, third]);
+    expect(disk.text(FILE)).toBe("three");
+  });
+
   it("keeps what stood there before as .bak, as Apache does", async () => {
     const disk = new MemoryDisk();
     const file = new MetadataFile(disk, FILE);

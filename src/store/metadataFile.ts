@@ -54,9 +54,11 @@ export class MetadataFile {
    */
   write(content: string | (() => string)): Promise<void> {
     this.#next = typeof content === "string" ? () => content : content;
+    // Also when the one before has just ended: whoever awaited it may write again before the one that follows begins.
+    if (this.#following !== undefined) return this.#following;
     if (this.#running === undefined) return this.#start();
     // Not chained on success: a failed write must not take the following one with it.
-    this.#following ??= this.#running.catch(() => {}).then(() => this.#start());
+    this.#following = this.#running.catch(() => {}).then(() => this.#start());
     return this.#following;
   }
 
