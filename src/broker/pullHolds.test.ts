@@ -47,6 +47,20 @@ describe("PullHolds", () => {
     expect(holds.count).toBe(1);
   });
 
+  it("loses nobody who goes on waiting while there are too many: without room he would never be answered", () => {
+    const clock = new FakeClock();
+    const holds = new PullHolds(clock);
+    const one = held({ queueId: 1 });
+    expect(holds.hold(one)).toBe(true);
+    // The last one that is taken may count for more than the room that is left.
+    for (let i = 1; i < PULL_HOLDS_MAX - 1; i++) holds.hold(held());
+    expect(holds.hold(held({ weight: 500 }))).toBe(true);
+    expect(holds.hold(held())).toBe(false);
+    holds.arrived("T", 1);
+    holds.arrived("T", 1);
+    expect(one.woken).toEqual([false, false]);
+  });
+
   it("answers for the last time once the wait is over", async () => {
     const clock = new FakeClock();
     const holds = new PullHolds(clock);

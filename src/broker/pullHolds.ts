@@ -56,6 +56,12 @@ export class PullHolds {
   /** Takes a pull in; false when there are too many, then it must be answered at once. */
   hold(held: Held): boolean {
     if (this.#count >= PULL_HOLDS_MAX) return false;
+    this.#keep(held);
+    return true;
+  }
+
+  /** Takes a pull in that may be one that waited before: nobody would answer it if it found no room again. */
+  #keep(held: Held): void {
     let queues = this.#queues.get(held.topic);
     if (queues === undefined) {
       queues = new Map();
@@ -65,7 +71,6 @@ export class PullHolds {
     if (list === undefined) queues.set(held.queueId, [held]);
     else list.push(held);
     this.#count += held.weight;
-    return true;
   }
 
   /** Messages became visible in a queue. */
@@ -76,7 +81,7 @@ export class PullHolds {
     // Woken pulls may hold again: they go into a new list.
     queues.delete(queueId);
     for (const held of list) this.#count -= held.weight;
-    for (const held of list) if (held.alive() && !held.wake(false)) this.hold(held);
+    for (const held of list) if (held.alive() && !held.wake(false)) this.#keep(held);
   }
 
   /** Lets go whose time is over or whose client has left. */
@@ -90,7 +95,7 @@ export class PullHolds {
         for (const held of list) {
           if (!held.alive()) continue;
           const last = held.deadline <= now;
-          if (!held.wake(last) && !last) this.hold(held);
+          if (!held.wake(last) && !last) this.#keep(held);
         }
       }
       if (queues.size === 0) this.#queues.delete(topic);
