@@ -45,7 +45,7 @@ export function brokerRows(context: NamesrvContext): Row[] {
     row(RequestCode.BROKER_HEARTBEAT, "BROKER_HEARTBEAT", BrokerHeartbeatRequestHeader, ({ header }) => {
       const refusal = missingFields(header, "clusterName", "brokerAddr");
       if (refusal !== undefined) return refusal;
-      table.touch(addressOf(header), clock.now());
+      table.touch(addressOf(header), clock.monotonicMs());
       return SUCCESS;
     }),
 
@@ -54,7 +54,7 @@ export function brokerRows(context: NamesrvContext): Row[] {
       if (refusal !== undefined) return refusal;
       const asked = body.length === 0 ? undefined : decodeDataVersion(body);
       const known = table.dataVersionOf(addressOf(header));
-      table.touch(addressOf(header), clock.now());
+      table.touch(addressOf(header), clock.monotonicMs());
       const changed = known === undefined || asked === undefined || !sameDataVersion(known, asked);
       return { code: ResponseCode.SUCCESS, header: { changed }, body: known && encodeDataVersion(known) };
     }),
@@ -117,7 +117,7 @@ function registerBroker(context: NamesrvContext, call: Call<RegisterBrokerReques
       filterServers: filterServerList,
       connection: caller,
     },
-    clock.now(),
+    clock.monotonicMs(),
     config.deleteTopicWithBrokerRegistration,
   );
   if (outcome.kind === "refused") {

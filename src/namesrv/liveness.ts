@@ -95,7 +95,7 @@ export class Liveness {
   }
 
   #scanAndRepeat(): void {
-    for (const broker of this.#table.silentAt(this.#clock.now())) {
+    for (const broker of this.#table.silentAt(this.#clock.monotonicMs())) {
       this.#log.warn({ broker }, "broker was silent for too long: removing it");
       this.#leave(broker);
     }

@@ -39,7 +39,8 @@ class TestClock implements Clock {
   #now = 1_700_000_000_000;
   #timers: { at: number; fn: () => void }[] = [];
   #turn: (() => void)[] = [];
-  now = (): number => this.#now;
+  #jumped = 0;
+  now = (): number => this.#now + this.#jumped;
   monotonicMs = (): number => this.#now;
   after = (delayMs: number, fn: () => void): object => {
     const timer = { at: this.#now + delayMs, fn };
@@ -55,6 +56,10 @@ class TestClock implements Clock {
   endOfTurn = (fn: () => void): void => {
     this.#turn.push(fn);
   };
+  /** Moves the wall clock alone. */
+  jump(ms: number): void {
+    this.#jumped += ms;
+  }
   finishTurn(): void {
     for (const fn of this.#turn.splice(0)) fn();
   }
@@ -240,6 +245,18 @@ describe("liveness", () => {
     expect(namesrv.table.clusters.size).toBe(0);
     expect(namesrv.table.live.size).toBe(0);
   });
+
+  it.each([-3_600_000, 3_600_000])(
+    "keeps its routes when the wall clock jumps by %i ms, and still notices silence",
+    async (ms) => {
+      await call(RequestCode.REGISTER_BROKER, broker(0), registration());
+      clock.jump(ms);
+      clock.advance(15_000);
+      expect(await addressesOf("T1")).toBeDefined();
+      clock.advance(120_001);
+      expect(await addressesOf("T1")).toBeUndefined();
+    },
+  );
 
   it("takes the time-out that the broker registered with", async () => {
     await call(RequestCode.REGISTER_BROKER, { ...broker(0), heartbeatTimeoutMillis: 9_000 }, registration());

@@ -86,7 +86,7 @@ export class RouteTable {
   /** Static topics: topic to broker name to mapping. */
   readonly mappings = new Map<string, Map<string, TopicQueueMappingInfo>>();
 
-  /** Takes in one registration at `now` (ms). With `deleteMissing`, topics that it does not name are gone from this broker. */
+  /** Takes in one registration at `now` (ms of a clock that never jumps: the routes must survive one that does). With `deleteMissing`, topics that it does not name are gone from this broker. */
   register(broker: Registration, now: number, deleteMissing: boolean): RegisterOutcome {
     const before = this.brokers.get(broker.name);
     const previousAddr = before?.brokerAddrs.get(broker.id);
