@@ -33,12 +33,13 @@ export interface Held {
 
 /** Apache answers this much before a poll's time is over. */
 const EARLY_MS = 50;
-/** The wall clock may jump: whoever waits long is looked at again after this. */
+/** Timers may not count sleep: whoever waits long is looked at again after this. */
 const LOOK_AGAIN_MS = 1_000;
 
 class Entry implements Due {
   readonly held: Held;
   readonly list: Entry[];
+  /** ms of the monotonic clock */
   dueAt: number;
   heapIndex = -1;
 
@@ -88,8 +89,8 @@ export class PopHolds {
   hold(held: Held, expiresAt: number): HoldOutcome {
     if (this.#stopped) return "timeout";
     if (this.#deadlines.size >= this.#options.maxPopPollingSize) return "full";
-    const dueAt = expiresAt - EARLY_MS;
-    if (this.#clock.now() > dueAt) return "timeout";
+    const waitMs = expiresAt - EARLY_MS - this.#clock.now();
+    if (waitMs < 0) return "timeout";
     const crowd = this.#topics.get(held.topic)?.get(held.group)?.get(held.queueId);
     if (crowd !== undefined && crowd.length > this.#options.popPollingSize) {
       this.#dropGone(crowd);
@@ -110,7 +111,8 @@ export class PopHolds {
       list = [];
       waiting.set(held.queueId, list);
     }
-    const entry = new Entry(held, list, dueAt);
+    // The client counts the time it waits; if the wall clock goes back, it has left all the same, and must get no message.
+    const entry = new Entry(held, list, this.#clock.monotonicMs() + waitMs);
     list.push(entry);
     this.#deadlines.add(entry);
     this.#arm();
@@ -178,7 +180,7 @@ export class PopHolds {
   #arm(): void {
     const first = this.#deadlines.first;
     if (first === undefined || this.#stopped) return;
-    const now = this.#clock.now();
+    const now = this.#clock.monotonicMs();
     const at = Math.max(now, Math.min(first.dueAt, now + LOOK_AGAIN_MS));
     if (this.#timer !== undefined && this.#timerAt <= at) return;
     this.#clock.clear(this.#timer);
@@ -192,7 +194,7 @@ export class PopHolds {
   }
 
   #expire(): void {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonicMs();
     for (let entry = this.#deadlines.take(now); entry !== undefined; entry = this.#deadlines.take(now)) {
       this.#take(entry);
       if (entry.held.alive()) entry.held.wake(true);
