@@ -26,6 +26,8 @@ const CLOCK_SLACK_MS = 366 * 24 * 3_600_000;
 const WALK_STEPS = 50_000;
 /** Entries that are read at once where a chain is dense: 64 KiB. */
 const WALK_ENTRIES = 3276;
+/** Entries that a read counts for: some 50 of them, 3 MiB at the most, are a turn's. */
+const READ_STEPS = 1_000;
 
 /** A search for one key: what it looks for, what it found, and where in a file it stands. */
 export class IndexWalk {
@@ -44,6 +46,8 @@ export class IndexWalk {
   buf: Buffer;
   first = 0;
   count = 0;
+  /** Reads of the file so far. */
+  reads = 0;
   #own: Buffer = Buffer.allocUnsafe(ENTRY_BYTES);
 
   constructor(keyHash: number, begin: number, end: number, max: number) {
@@ -287,8 +291,8 @@ export class IndexFile {
   }
 
   /**
-   * Follows a walk through this file's entries of its hash, newest first; at most WALK_STEPS of them, so that the chain of
-   * a key that a million messages share does not stop the event loop.
+   * Follows a walk through this file's entries of its hash, newest first; at most WALK_STEPS of them, and fewer where each
+   * must be read, so that the chain of a key that a million messages share does not stop the event loop.
    * @returns whether the walk is done with this file
    */
   walk(walk: IndexWalk): boolean {
@@ -296,7 +300,8 @@ export class IndexFile {
     // What was in view may have been written out or over since.
     walk.count = 0;
     if (walk.next < 0) walk.next = this.#newestOf(keyHash % this.#slotCount);
-    for (let steps = 0; steps < WALK_STEPS; steps++) {
+    const reads = walk.reads;
+    for (let steps = 0; steps + (walk.reads - reads) * READ_STEPS < WALK_STEPS; steps++) {
       const number = walk.next;
       if (number <= 0 || number >= this.#count || found.length >= max) return true;
       const at = this.#locate(walk, number);
@@ -325,6 +330,7 @@ export class IndexFile {
       const first = near ? Math.max(1, number - WALK_ENTRIES + 1) : number;
       const bytes = (number - first + 1) * ENTRY_BYTES;
       const own = walk.room(number - first + 1);
+      walk.reads++;
       this.#file.read(own, 0, bytes, this.#entryAt(first));
       walk.show(own, first, number - first + 1);
     }
