@@ -93,6 +93,12 @@ describe("batches of acknowledgements", () => {
     });
   });
 
+  it("takes no more messages of one acknowledgement than a pop can have given", () => {
+    const b = Buffer.alloc(4096, 0xff).toString("base64");
+    const [ack] = decodeBatchAck(`{"acks":[{"c":"g","t":"T","r":"0","so":5,"b":"${b}"}]}`).acks;
+    expect(ack.offsets).toEqual(Array.from({ length: 32 }, (_, i) => 5 + i));
+  });
+
   it("without names, or with a kind of topic that is none, are refused", () => {
     expect(() => decodeBatchAck('{"acks":[{"b":"AQ==","c":"g","r":"0"}]}')).toThrow("topic");
     expect(() => decodeBatchAck('{"acks":[{"b":"AQ==","c":"g","t":"T","r":"3"}]}')).toThrow("getRetry fail");

@@ -3,6 +3,7 @@
  * Base64: bit i is the message at startOffset + i. Also the long names that releases before 5.1.4 sent.
  */
 import { Buffer } from "node:buffer";
+import { POP_MESSAGES_MAX } from "../../base/limits.ts";
 import { asBean, type Bean, BodyError, readBean } from "./reader.ts";
 
 export interface BatchAck {
@@ -15,7 +16,7 @@ export interface BatchAck {
   reviveQueueId: number;
   popTime: number;
   invisibleTime: number;
-  /** Queue offsets acknowledged. */
+  /** Queue offsets acknowledged, no more than a pop can have given. */
   offsets: number[];
 }
 
@@ -60,6 +61,8 @@ function offsetsOf(base64: string, startOffset: number): number[] {
   const bytes = Buffer.from(base64, "base64");
   const offsets: number[] = [];
   const bits = Math.min(bytes.length * 8, BITS_MAX);
-  for (let i = 0; i < bits; i++) if ((bytes[i >> 3] & (1 << (i & 7))) !== 0) offsets.push(startOffset + i);
+  for (let i = 0; i < bits && offsets.length < POP_MESSAGES_MAX; i++) {
+    if ((bytes[i >> 3] & (1 << (i & 7))) !== 0) offsets.push(startOffset + i);
+  }
   return offsets;
 }
