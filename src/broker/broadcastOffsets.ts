@@ -122,12 +122,12 @@ export class BroadcastOffsets {
     const now = this.#clock.monotonicMs();
     const { broadcastOffsetExpireSecond, broadcastOffsetExpireMaxSecond } = this.#options;
     for (const [group, topics] of this.#groups) {
-      const online = this.#clients.consumerGroup(group);
+      const online = new Set(this.#clients.consumerGroup(group)?.clientIds());
       for (const [topic, members] of topics) {
         const least = new Map<number, number>();
         for (const [clientId, member] of members) {
           const silentMs = now - member.seen;
-          const connected = online?.find(clientId) !== undefined;
+          const connected = online.has(clientId);
           if (connected || silentMs < broadcastOffsetExpireSecond * 1000) {
             for (const [queueId, offset] of member.offsets) {
               least.set(queueId, Math.min(least.get(queueId) ?? offset, offset));
