@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { TOPIC_QUEUES_MAX } from "../base/limits.ts";
 import { silentLogger } from "../base/log.ts";
 import { newTopicConfig } from "../protocol/bodies/topicConfig.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
@@ -46,6 +47,12 @@ const APACHE_SYSTEM_TOPICS: [string, number, number][] = [
 ];
 
 describe("Topics", () => {
+  it("gives a retry topic no more queues than a topic may have, whatever a group's retryQueueNums says", () => {
+    const { topics } = make();
+    const retry = topics.createInSendBack("%RETRY%g", 2_147_483_647, 6, 0);
+    expect([retry.readQueueNums, retry.writeQueueNums]).toEqual([TOPIC_QUEUES_MAX, TOPIC_QUEUES_MAX]);
+  });
+
   it("starts with exactly the system topics of Apache 5.5.0", () => {
     const { topics } = make();
     const found = [...topics.all()].map((t) => [t.topicName, t.writeQueueNums, t.perm]);

@@ -4,6 +4,7 @@
  * are wrong by throwing with Apache's message.
  */
 import type { Clock } from "../base/clock.ts";
+import { TOPIC_QUEUES_MAX } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import { isLmq } from "../message/lmq.ts";
 import { type DataVersion, nextDataVersion } from "../protocol/bodies/dataVersion.ts";
@@ -198,7 +199,8 @@ export class Topics {
   }
 
   /**
-   * The retry or dead-letter topic of a group, created when missing; an existing one follows `order` where it is given.
+   * The retry or dead-letter topic of a group, created when missing, with no more queues than any topic may have
+   * (retryQueueNums is any number that somebody gave); an existing one follows `order` where it is given.
    * (Apache lets every send-back clear the mark that the next heartbeat sets again.)
    */
   createInSendBack(topic: string, queueNums: number, perm: number, topicSysFlag: number, order?: boolean): TopicConfig {
@@ -210,10 +212,11 @@ export class Topics {
       }
       return known;
     }
+    const queues = Math.min(queueNums, TOPIC_QUEUES_MAX);
     return this.#add(
       newTopicConfig(topic, {
-        readQueueNums: queueNums,
-        writeQueueNums: queueNums,
+        readQueueNums: queues,
+        writeQueueNums: queues,
         perm,
         topicSysFlag,
         order: order ?? false,
