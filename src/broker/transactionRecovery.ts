@@ -88,12 +88,17 @@ interface OpsRead {
 async function readOps(transactions: Transactions, store: MessageStore, from: number): Promise<OpsRead> {
   const { ops, decided } = transactions;
   ops.begin(from);
+  // A number that no half message has was written by nobody we know; noting it would cost memory up to it.
+  const end = store.maxOffset(TRANS_HALF_TOPIC, 0);
   let decidedTo = 0;
   let apachesTo = -1;
   for await (const op of messagesOf(store, TRANS_OP_HALF_TOPIC, from)) {
-    const offsets = op.properties.get(Property.TAGS) === OP_TAG ? opOffsets(op.body) : [];
-    for (const offset of offsets) decided.add(offset);
-    const last = Math.max(-1, ...offsets);
+    let last = -1;
+    for (const offset of op.properties.get(Property.TAGS) === OP_TAG ? opOffsets(op.body) : []) {
+      if (offset >= end) continue;
+      decided.add(offset);
+      last = Math.max(last, offset);
+    }
     ops.noteOp(op.queueOffset, last);
     const mark = op.properties.get(DECIDED_TO);
     if (mark === undefined) apachesTo = Math.max(apachesTo, last);
