@@ -9,6 +9,7 @@
 import { Buffer } from "node:buffer";
 import { MessageDraft } from "../message/draft.ts";
 import { formatProperties, Property } from "../message/properties.ts";
+import { PROPERTIES_BYTES_MAX } from "../message/record.ts";
 import { TRANSACTION_COMMIT, TRANSACTION_MASK } from "../message/sysFlag.ts";
 import type { NewMessage, StoredMessage } from "../store/types.ts";
 import { TRANS_CHECK_MAX_TIME_TOPIC, TRANS_HALF_TOPIC } from "./names.ts";
@@ -72,6 +73,7 @@ export function committed(half: StoredMessage, topic: string, queueId: number): 
     bornTimestamp: half.bornTimestamp,
     bornHost: half.bornHost,
     reconsumeTimes: half.reconsumeTimes,
+    taken: true,
     preparedTransactionOffset: half.logOffset,
   };
 }
@@ -97,6 +99,14 @@ export function discarded(half: StoredMessage): NewMessage {
   return again(half, TRANS_CHECK_MAX_TIME_TOPIC, properties);
 }
 
+/**
+ * What {@link renewed} or {@link discarded} made of a half message, without our notes: its properties leave no room for them.
+ * It then counts no checks, and after a crash its lives are told apart as those that Apache puts back.
+ */
+export function withoutNotes(half: StoredMessage, again: NewMessage): NewMessage {
+  return { ...again, properties: new Map(half.properties) };
+}
+
 function nameOrigin(half: StoredMessage, properties: Map<string, string>): void {
   const origin = originOf(half);
   if (origin >= 0) properties.set(Property.TRANSACTION_PREPARED_QUEUE_OFFSET, String(origin));
@@ -113,6 +123,7 @@ function again(half: StoredMessage, topic: string, properties: Map<string, strin
     bornTimestamp: half.bornTimestamp,
     bornHost: half.bornHost,
     reconsumeTimes: half.reconsumeTimes,
+    taken: true,
   };
 }
 
@@ -125,7 +136,9 @@ export function checkBody(half: StoredMessage, checkTimes: number, queueOffset: 
   const properties = publicProperties(half);
   properties.set(Property.TRANSACTION_CHECK_TIMES, String(checkTimes));
   properties.set(Property.WAIT_STORE_MSG_OK, "false");
-  const bytes = Buffer.from(formatProperties(properties));
+  let bytes = Buffer.from(formatProperties(properties));
+  // Clients read the length as a short: with a note too many they would see no properties at all, not even their group.
+  if (bytes.length > PROPERTIES_BYTES_MAX) bytes = Buffer.from(formatProperties(publicProperties(half)));
   const draft = new MessageDraft();
   draft.topic = Buffer.from(topic);
   draft.queueId = queueId;

@@ -126,6 +126,21 @@ describe("Schedule", () => {
     },
   );
 
+  it.each(["messageIllegal", "propertiesTooLong", "lmqQuotaExceeded"] as const)(
+    "is not held up by a message whose copy can never be stored (%s), and gives nothing twice because of it",
+    async (status) => {
+      const world = make();
+      for (const body of ["a", "hopeless", "c"]) await send(world, 1, body);
+      await world.clock.advance(1_000);
+      world.store.statuses.push("ok", status);
+      world.schedule.start();
+      await world.clock.advance(1_000);
+      expect(delivered(world)).toEqual(["a", "c"]);
+      await world.schedule.persist();
+      expect(world.disk.text(FILE)).toContain('"offsetTable":{1:3}');
+    },
+  );
+
   it("goes on behind a message whose slave did not answer in time: it is safe here", async () => {
     const world = make();
     await send(world, 1, "a");

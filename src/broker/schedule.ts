@@ -3,7 +3,8 @@
  * so lie in the order of delivery (Apache: ScheduleMessageService, config/delayOffset.json).
  *
  * A level's offset moves past a message only after its copy in the real topic was acknowledged; a crash in between
- * delivers it again, never loses it. A copy that is refused (full disk) is tried again until it is taken.
+ * delivers it again, never loses it. A copy that is refused (full disk) is tried again until it is taken; one that never
+ * can be is passed over, or it would hold up its level for everybody.
  * Nothing runs while nothing waits: a level wakes at its earliest due time or when its first message arrives.
  */
 import type { Buffer } from "node:buffer";
@@ -222,6 +223,14 @@ export class Schedule {
           "a delayed message is no longer in the log",
         );
       }
+      if (result !== undefined && isHopeless(result)) {
+        this.#log.error(
+          { level: queue.level, offset: units[i].queueOffset, logOffset: units[i].logOffset, reason: result.reason },
+          "a delayed message cannot be stored in its topic; it is passed over",
+        );
+        this.#advance(queue, units[i].queueOffset + 1);
+        continue;
+      }
       // The copies after a refused one were perhaps taken: then they will be delivered twice, but none is lost.
       if (result !== undefined && !isTaken(result)) {
         this.#log.warn(
@@ -258,6 +267,7 @@ export class Schedule {
       bornTimestamp: message.bornTimestamp,
       bornHost: message.bornHost,
       reconsumeTimes: message.reconsumeTimes,
+      taken: true,
     };
   }
 
@@ -334,6 +344,11 @@ export class Schedule {
  */
 export function isTaken(result: AppendResult): boolean {
   return result.status === "ok" || result.status === "flushSlaveTimeout" || result.status === "slaveNotAvailable";
+}
+
+/** Whether a message that the broker itself moves is refused for what it is: another try would find the same. */
+export function isHopeless({ status }: { status: AppendResult["status"] }): boolean {
+  return status === "messageIllegal" || status === "propertiesTooLong" || status === "lmqQuotaExceeded";
 }
 
 function readStored(text: string): { dataVersion: DataVersion; offsetTable: Map<number, number> } {

@@ -7,16 +7,26 @@
  * counted, and any live producer of its group asked, in turn. After transactionCheckMax checks, or once older than the log
  * is kept, it goes to TRANS_CHECK_MAX_TIME_TOPIC instead. The offset passes a message only when it was put back or given up.
  */
+import { Buffer } from "node:buffer";
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import { formatMessageId } from "../message/messageId.ts";
-import { Property } from "../message/properties.ts";
+import { formatProperties, Property } from "../message/properties.ts";
+import { PROPERTIES_BYTES_MAX } from "../message/record.ts";
 import { newTopicConfig } from "../protocol/bodies/topicConfig.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import type { MessageStore } from "../store/messageStore.ts";
-import type { AppendResult, StoredMessage } from "../store/types.ts";
+import type { AppendResult, NewMessage, StoredMessage } from "../store/types.ts";
 import type { Clients } from "./clients.ts";
-import { checkBody, checkTimesOf, destinationOf, discarded, immunityMsOf, renewed } from "./halfMessages.ts";
+import {
+  checkBody,
+  checkTimesOf,
+  destinationOf,
+  discarded,
+  immunityMsOf,
+  renewed,
+  withoutNotes,
+} from "./halfMessages.ts";
 import { TRANS_CHECK_MAX_TIME_TOPIC, TRANS_HALF_TOPIC } from "./names.ts";
 import type { Topics } from "./topics.ts";
 import { isStored } from "./transactionOps.ts";
@@ -186,7 +196,7 @@ export class TransactionChecks {
   /** True when the offset may pass the message. */
   async #putBack(half: StoredMessage, check: boolean): Promise<boolean> {
     const checkTimes = check ? (checkTimesOf(half) ?? 0) + 1 : undefined;
-    const result = await this.#transactions.putBack(half, () => this.#store.put(renewed(half, checkTimes)));
+    const result = await this.#transactions.putBack(half, () => this.#put(half, renewed(half, checkTimes)));
     if (result === undefined) return true;
     if (!isStored(result)) {
       this.#warn(half, result, "a half message could not be put back; the next round tries again");
@@ -197,6 +207,12 @@ export class TransactionChecks {
       this.#ask(half, checkTimes, result);
     }
     return true;
+  }
+
+  /** Appends a half message again; one that has no room for our notes without them, or it would hold up all behind it. */
+  #put(half: StoredMessage, again: NewMessage): Promise<AppendResult> {
+    const bytes = Buffer.byteLength(formatProperties(again.properties));
+    return this.#store.put(bytes > PROPERTIES_BYTES_MAX ? withoutNotes(half, again) : again);
   }
 
   /** Asks one producer of the group, another one each time. Nobody answers: the next check will. */
@@ -231,7 +247,7 @@ export class TransactionChecks {
       this.#topics.createIfAbsent(
         newTopicConfig(TRANS_CHECK_MAX_TIME_TOPIC, { readQueueNums: 1, writeQueueNums: 1, perm: 6 }),
       );
-      const result = await this.#store.put(discarded(half));
+      const result = await this.#put(half, discarded(half));
       if (!isStored(result)) {
         this.#warn(half, result, "a half message could not be given up; the next round tries again");
         return false;

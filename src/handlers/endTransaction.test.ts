@@ -1,7 +1,10 @@
+import { Buffer } from "node:buffer";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { TRANSACTION_GROUP } from "../broker/halfMessages.ts";
 import { SCHEDULE_TOPIC, TRANS_CHECK_MAX_TIME_TOPIC, TRANS_HALF_TOPIC, TRANS_OP_HALF_TOPIC } from "../broker/names.ts";
 import { formatMessageId } from "../message/messageId.ts";
+import { formatProperties, parseProperties } from "../message/properties.ts";
+import { PROPERTIES_BYTES_MAX } from "../message/record.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { callOf } from "../testing/fakeCaller.ts";
 import type { SimDisk } from "../testing/simDisk.ts";
@@ -265,6 +268,19 @@ describe("a commit", () => {
     expect((await messagesOf(broker, "T", 1))[1].properties.get("TRAN_PREPARED_QUEUE_OFFSET")).toBe("0");
   });
 
+  it("and a delay's end are not refused because maxMessageSize has become smaller since the message was taken", async () => {
+    const hot = await producer.half("a message");
+    const slow = await producer.half("delayed one", { DELAY: "1" });
+    const { disk, clock } = broker;
+    await broker.close();
+    await start({ maxMessageSize: "4" }, disk, clock.now() + 1_000);
+    expect((await producer.half("another")).reply.code).toBe(13);
+    for (const half of [hot, slow]) expect((await producer.end(half, COMMIT)).code).toBe(0);
+    expect(await committedBodies()).toEqual(["a message"]);
+    await broker.clock.advance(2_000);
+    expect(await committedBodies()).toEqual(["a message", "delayed one"]);
+  });
+
   it("of a message with a delay level begins the delay", async () => {
     const half = await producer.half("later", { DELAY: "1" });
     expect(await messagesOf(broker, SCHEDULE_TOPIC)).toEqual([]);
@@ -451,6 +467,24 @@ describe("a check", () => {
     expect((await committedBodies()).sort()).toEqual(["immune", "other"]);
   });
 
+  it("is not held up by a half message whose properties leave no room for the note of the check", async () => {
+    const full = new TransactionProducer(broker, "full", "10.0.0.9:1");
+    full.register();
+    const stored = (await full.half("x", { pad: "p" })) && (await messagesOf(broker, TRANS_HALF_TOPIC))[0];
+    const used = formatProperties(stored.properties).length;
+    const half = await full.half("full", { pad: "x".repeat(PROPERTIES_BYTES_MAX - used - 8) });
+    expect(half.reply.code).toBe(0);
+    await producer.half("behind it");
+    await broker.clock.advance(7_000);
+    for (let i = 0; i < 3; i++) await round();
+    expect(producer.checks().length).toBeGreaterThan(0);
+    const asked = full.checks().filter(({ message }) => message.body().toString() === "full");
+    expect(asked.length).toBeGreaterThan(0);
+    expect(parseProperties(asked[0].message.properties()).get("PGROUP")).toBe("full");
+    expect((await full.end(halfOf(asked.at(-1)!), COMMIT, { fromTransactionCheck: "true" })).code).toBe(0);
+    expect(await committedBodies()).toEqual(["full"]);
+  });
+
   it("that cannot put the message back leaves it where it is", async () => {
     // Large, so that it does not fit into what the log's last block has left.
     const half = await producer.half("s".repeat(50_000));
@@ -538,6 +572,22 @@ describe("a restart", () => {
       await round();
       expect(producer.checks()).toEqual([]);
       expect(await committedBodies()).toEqual(["m0", "m2", "m3", "m4"]);
+    });
+
+    it(`(${how}) passes over op messages that name half messages which cannot be`, async () => {
+      const half = await producer.half("m");
+      const body = Buffer.from("999999999999999,77,");
+      const done = broker.store.put({
+        topic: TRANS_OP_HALF_TOPIC,
+        queueId: 0,
+        body,
+        properties: new Map([["TAGS", "d"]]),
+      });
+      await broker.clock.settle();
+      await done;
+      await restart(how);
+      expect((await producer.end(half, COMMIT)).code).toBe(0);
+      expect(await committedBodies()).toEqual(["m"]);
     });
 
     it(`(${how}) asks once for a transaction that was put back`, async () => {

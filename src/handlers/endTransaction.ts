@@ -102,6 +102,7 @@ class Ender {
     this.#parts = parts;
     this.#log = parts.log;
     this.#oneway = new CommitReplier(undefined, parts);
+    this.#draft.taken = true;
   }
 
   end(call: HotCall): void {

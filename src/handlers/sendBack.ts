@@ -4,6 +4,7 @@
  */
 
 import type { Buffer } from "node:buffer";
+import { TOPIC_QUEUES_MAX } from "../base/limits.ts";
 import { isWriteable, TOPIC_UNIT_SUB } from "../broker/model.ts";
 import { dlqTopic, retryTopic } from "../broker/names.ts";
 import { isTaken } from "../broker/schedule.ts";
@@ -69,7 +70,7 @@ async function sendBack(parts: Parts, call: Call<ConsumerSendMsgBackRequestHeade
   }
   const level = dead ? 0 : delayLevel === 0 ? FIRST_RETRY_LEVEL + message.reconsumeTimes : delayLevel;
   const again = returned(message, level, dead ? dlqTopic(group) : retryTopic(group));
-  again.queueId = parts.random.int(dead ? DLQ_QUEUES : groupConfig.retryQueueNums);
+  again.queueId = parts.random.int(dead ? DLQ_QUEUES : Math.min(groupConfig.retryQueueNums, TOPIC_QUEUES_MAX));
   parts.schedule.levels.defer(again);
 
   const result = await store.put(again);
@@ -105,6 +106,7 @@ function returned(message: StoredMessage, level: number, topic: string): NewMess
     bornTimestamp: message.bornTimestamp,
     bornHost: message.bornHost,
     reconsumeTimes: message.reconsumeTimes + 1,
+    taken: true,
   };
 }
 

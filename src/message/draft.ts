@@ -31,6 +31,8 @@ export class MessageDraft {
   propertiesEnd = 0;
   /** Properties that the broker adds to every message, already encoded; may be empty. */
   suffix: Buffer = NOTHING;
+  /** What was taken before is written again: maxMessageSize, which may have become smaller since, does not count. */
+  taken = false;
 
   setHosts(bornHost: Buffer, storeHost: Buffer): void {
     this.bornHost = bornHost;

@@ -118,6 +118,7 @@ export class Appender {
     const draft = this.#draft;
     const scan = this.#scan;
     draft.topic = queue.topicBytes;
+    draft.taken = false;
     let total = 0;
     let refusal: AppendStatus | undefined;
     let reason = "";
@@ -214,11 +215,10 @@ export class Appender {
   }
 
   #refusal(draft: MessageDraft, bytes: number): AppendStatus | undefined {
-    if (draft.bodyEnd - draft.bodyStart > this.#options.maxMessageSize) return "messageIllegal";
+    const bodyBytesMax = draft.taken ? Number.POSITIVE_INFINITY : this.#options.maxMessageSize;
+    if (draft.bodyEnd - draft.bodyStart > bodyBytesMax) return "messageIllegal";
     if (draft.propertiesBytes() > PROPERTIES_BYTES_MAX) return "propertiesTooLong";
-    if (bytes > this.#options.maxMessageSize + RECORD_OVERHEAD_BYTES || bytes > this.#log.recordBytesMax) {
-      return "messageIllegal";
-    }
+    if (bytes > bodyBytesMax + RECORD_OVERHEAD_BYTES || bytes > this.#log.recordBytesMax) return "messageIllegal";
     if (!this.#gate.writable) return "notAvailable";
     return this.#flush.ring.length < limits.APPENDS_PENDING_MAX ? undefined : "busy";
   }
@@ -249,6 +249,7 @@ export class Appender {
     draft.setHosts(message.bornHost ?? this.storeHost, this.storeHost);
     draft.reconsumeTimes = message.reconsumeTimes ?? 0;
     draft.preparedTransactionOffset = message.preparedTransactionOffset ?? 0;
+    draft.taken = message.taken === true;
     draft.body = message.body;
     draft.bodyEnd = message.body.length;
     draft.properties = properties;

@@ -17,6 +17,8 @@ export interface NewMessage {
   bornHost?: Buffer;
   reconsumeTimes?: number;
   preparedTransactionOffset?: number;
+  /** A message that was taken before, written again: maxMessageSize, which may have become smaller since, does not count. */
+  taken?: boolean;
   /** ConsumeQueue tag code; default: Java hash of TAGS, 0 without tags. */
   tagsCode?: number;
 }

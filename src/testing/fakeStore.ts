@@ -51,7 +51,8 @@ export class FakeStore implements Store {
       status === "busy" ||
       status === "notAvailable" ||
       status === "messageIllegal" ||
-      status === "propertiesTooLong"
+      status === "propertiesTooLong" ||
+      status === "lmqQuotaExceeded"
     ) {
       return Promise.resolve({
         status,

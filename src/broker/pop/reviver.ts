@@ -21,6 +21,7 @@ import type { StoredMessage } from "../../store/types.ts";
 import type { Groups } from "../groups.ts";
 import { RETRY_PREFIX } from "../names.ts";
 import type { Offsets } from "../offsets.ts";
+import { isHopeless } from "../schedule.ts";
 import type { Topics } from "../topics.ts";
 import type { InFlight } from "./inFlight.ts";
 import { bits, type Checkpoint } from "./state.ts";
@@ -80,6 +81,7 @@ export class Reviver {
     this.#offsets = offsets;
     this.#clock = clock;
     this.#log = log;
+    this.#draft.taken = true;
   }
 
   /** The two know each other. */
@@ -150,9 +152,8 @@ export class Reviver {
       const message = messages[i];
       if ((checkpoint.copied & bit) === 0 && message !== undefined) {
         refusal = this.#copy(checkpoint, bit, message, retry);
-        if (refusal !== undefined) break;
       }
-      settled |= bit;
+      if (refusal === undefined) settled |= bit;
     }
     if (settled !== 0) refusal = inFlight.revived(checkpoint, settled) ?? refusal;
     if (refusal !== undefined) this.#log.warn({ topic, group, refusal }, "messages not revived; trying again");
@@ -207,6 +208,14 @@ export class Reviver {
       // Better without our two notes than never.
       setProperties(draft, this.#scan, message.properties);
       pending = store.append(draft, this.#scan, queue, copy, 0, 0);
+    }
+    if (isHopeless(pending)) {
+      // Given up, or the messages behind it in its pop would never be given again.
+      this.#log.error(
+        { topic, group, logOffset: message.logOffset, reason: pending.reason },
+        "a message cannot be stored in its retry topic; it is not revived",
+      );
+      return undefined;
     }
     return pending.status === "ok" ? undefined : pending.reason;
   }

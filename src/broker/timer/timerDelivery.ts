@@ -90,6 +90,7 @@ export class TimerDelivery implements AckTarget {
     this.#clock = clock;
     this.#log = log;
     this.#metrics = metrics;
+    this.#draft.taken = true;
   }
 
   /**
