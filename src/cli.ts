@@ -50,6 +50,12 @@ interface StartFlags {
   printImportantConfig?: boolean;
 }
 
+interface DoctorFlags {
+  namesrvAddr?: string;
+  topic?: string;
+  group?: string;
+}
+
 interface Closable {
   close(): Promise<void>;
 }
@@ -91,6 +97,13 @@ function skylark(): Command {
     .option("--bind <address>", "address to listen on (default 127.0.0.1)")
     .option("-p, --printConfigItem", "print the effective configuration and exit")
     .action((flags: StartFlags) => start(flags));
+  command
+    .command("doctor")
+    .description("look at a cluster from here, and at what users get wrong; ends with 0, 1 (warnings) or 2 (errors)")
+    .option("-n, --namesrvAddr <addresses>", "Name server address list (default NAMESRV_ADDR, or 127.0.0.1:9876)")
+    .option("-t, --topic <topic>", "a topic that should work")
+    .option("-g, --group <group>", "a consumer group that should work")
+    .action((flags: DoctorFlags) => examine(flags));
   return command;
 }
 
@@ -169,6 +182,19 @@ async function start(flags: StartFlags): Promise<void> {
   stopOnSignal(cluster, log);
   sayGrpc(bind, cluster.broker.grpcPort);
   sayBroker(config, cluster.broker.address);
+}
+
+async function examine(flags: DoctorFlags): Promise<void> {
+  const { doctor } = await import("./mqadmin/doctor/doctor.ts");
+  const namesrvAddr = flags.namesrvAddr ?? process.env.NAMESRV_ADDR ?? "127.0.0.1:9876";
+  process.exitCode = await doctor({ ...flags, namesrvAddr }, (text) => process.stdout.write(text), openFilesMax);
+}
+
+/** The soft limit of this process, where the system tells it. */
+function openFilesMax(): number | undefined {
+  if (!existsSync("/proc/self/limits")) return undefined;
+  const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+  return soft === undefined ? undefined : Number(soft);
 }
 
 async function namesrv(flags: StartFlags): Promise<void> {
