@@ -6,12 +6,16 @@
 // one user for each kind of resource and each action, who may do just that with all resources of that kind: together they show what exactly
 // a code asks for. Code and remark of each refusal are compared; a request that is let through only has to be let through by both,
 // what it is answered then is the other suites' matter. `--self` runs Apache twice: what then differs is this suite's own fault.
+// Last, the official Java client with credentials (src/Comers.java): what it is answered and what it receives.
 // Rows where Skylark asks for more, on purpose, stand in src/auth/accessRules.ts; there Apache must let everybody through.
 
+import { execFile, execFileSync } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { RULED, STRICTER } from "../../dist/auth/accessRules.js";
 import { RequestCode } from "../../dist/protocol/generated/requestCodes.js";
 import { RawClient } from "../chaos/lib/client.mjs";
@@ -26,6 +30,8 @@ const self = process.argv.includes("--self");
 const tempDir = mkdtempSync(join(tmpdir(), "skylark-auth-"));
 const NO_PERMISSION = 16;
 const LIMIT_MS = 10_000;
+const CLIENT_LIMIT_MS = 150_000;
+const COMERS_JAVA = fileURLToPath(new URL("src/Comers.java", import.meta.url));
 
 const ROOT = { accessKey: "root", secretKey: "root-secret" };
 const SETTINGS = {
@@ -182,6 +188,11 @@ const RIGHTS = {
   elsewhere: every(["*"], { sourceIps: ["10.0.0.0/8", "::1"] }),
   here: every(["*"], { sourceIps: ["10.0.0.1", "127.0.0.0/30"] }),
   everything: every(["*"]),
+  app: [
+    { resource: "Topic:Orders", actions: ["Pub", "Sub"], decision: "Allow" },
+    { resource: "Group:OrdersGroup", actions: ["Sub"], decision: "Allow" },
+  ],
+  reader: [{ resource: "Topic:Orders", actions: ["Sub"], decision: "Allow" }],
   ...Object.fromEntries(
     KINDS.flatMap((kind) =>
       ACTIONS.map((action) => [`${kind}-${action}`, [{ resource: `${kind}:*`, actions: [action], decision: "Allow" }]]),
@@ -210,6 +221,23 @@ async function makeUsers(client) {
   }
 }
 
+/** What the official client is told, line by line. */
+async function clientsOf({ namesrvAddr }, root, dir, lib) {
+  const fields = { topic: "Orders", ...NEEDED.UPDATE_AND_CREATE_TOPIC };
+  const made = await root.ask(RequestCode.UPDATE_AND_CREATE_TOPIC, signed(fields, undefined, ROOT));
+  if (made.code !== 0) throw new Error(`Orders: ${made.code} ${made.remark}`);
+  const comers = [user("app"), { accessKey: "app", secretKey: "wrong" }, user("ghost"), user("reader")];
+  const args = [
+    ...["-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", `-Duser.home=${dir}`],
+    ...["-Drocketmq.client.logUseSlf4j=false", "-Djava.net.preferIPv4Stack=true"],
+    ...["-cp", [tempDir, join(lib, "*")].join(":"), "Comers", namesrvAddr, "Orders", "OrdersGroup"],
+    ...comers.flatMap(({ accessKey, secretKey }) => [accessKey, secretKey]),
+  ];
+  const { stdout } = await promisify(execFile)("java", args, { timeout: CLIENT_LIMIT_MS });
+  const lines = stdout.split("\n").filter((line) => line.startsWith("> "));
+  return new Map(lines.map((line) => line.slice(2).split(/: (.*)/)).map(([what, outcome]) => [what, outcome]));
+}
+
 async function answersOf(kind, name, basePort, lib) {
   const dir = join(tempDir, name);
   mkdirSync(dir, { recursive: true });
@@ -236,7 +264,7 @@ async function answersOf(kind, name, basePort, lib) {
         answers.set(`${row.name} | ${comer}`, answer);
       }
     }
-    return answers;
+    return { answers, clients: await clientsOf(server, root, dir, lib) };
   } finally {
     for (const client of clients.values()) client.destroy();
     await server.stopGracefully();
@@ -268,6 +296,9 @@ try {
   console.log(`!!! SKIPPED auth: ${error.message}`);
   process.exit(process.env.CI === "true" ? 1 : 0);
 }
+execFileSync("javac", ["-nowarn", "-cp", join(lib, "*"), "-d", tempDir, COMERS_JAVA], {
+  stdio: ["ignore", 2, "ignore"],
+});
 const apache = await answersOf("apache", "apache", BASE_PORT, lib);
 const other = await answersOf(self ? "apache" : "skylark", "other", BASE_PORT + 100, lib);
 let passed = 0;
@@ -277,7 +308,7 @@ for (const row of ROWS) {
   const differences = [];
   for (const [comer] of COMERS) {
     const key = `${row.name} | ${comer}`;
-    const [a, b] = [apache.get(key), other.get(key)];
+    const [a, b] = [apache.answers.get(key), other.answers.get(key)];
     if (show) console.log(`${key}: ${a}${a === b ? "" : `  <>  ${b}`}`);
     if (a === b) continue;
     const reason = reasonFor(row, comer, a, b);
@@ -290,6 +321,19 @@ for (const row of ROWS) {
     console.log(`FAILED  ${row.name}\n    ${differences.join("\n    ")}`);
   }
 }
+/** A client's outcome without addresses, and with the one difference that is meant. */
+const told = (outcome) =>
+  outcome
+    ?.replaceAll(/\d+(\.\d+){3}:\d+/g, "<address>")
+    .replaceAll("User:ghost is not found.", "check signature failed.");
+const steps = new Set([...apache.clients.keys(), ...other.clients.keys()]);
+for (const step of steps) {
+  const [a, b] = [told(apache.clients.get(step)), told(other.clients.get(step))];
+  if (a === b) passed++;
+  else failed++;
+  console.log(`${a === b ? "passed" : "FAILED"}  Java client, ${step}: ${a}${a === b ? "" : `, other ${b}`}`);
+}
+if (steps.size === 0) failed++;
 rmSync(tempDir, { recursive: true, force: true });
 console.log(
   `${ROWS.length} requests by ${COMERS.length} comers; declared differences: ${JSON.stringify(Object.fromEntries(declared))}`,

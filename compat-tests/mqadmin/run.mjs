@@ -1,10 +1,11 @@
 // The official mqadmin 5.5.0, unchanged, against Apache 5.5.0 and against Skylark: the same script of commands on the same prepared data,
 // exit status and output compared.
 //
-//   node compat-tests/mqadmin/run.mjs [--short] [--own] [--command NAME]... [--write-readme] [--keep] [--show]
+//   node compat-tests/mqadmin/run.mjs [--short] [--own] [--auth] [--command NAME]... [--write-readme] [--keep] [--show]
 //
 // Prints one line a command and "N passed, N failed". --command compares only these (all still run, because later commands see what
 // earlier ones did); --show prints their output. --own: Skylark is asked by its own mqadmin, where that has the command, Apache by the official one. compat-tests/.work/mqadmin.json has everything.
+// --auth: a script of its own, about users and rights, with servers that control access and mqadmin's credentials in tools.yml.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,6 +15,7 @@ import { ApacheServer } from "../lib/apache.mjs";
 import { apacheLib, Missing, WORK } from "../lib/build.mjs";
 import { freePorts } from "../lib/ports.mjs";
 import { SkylarkServer } from "../lib/skylark.mjs";
+import { AUTH_SCRIPT, AUTH_SETTINGS, ROOT } from "./cases/auth.mjs";
 import { buildDriver, Driver } from "./driver.mjs";
 import { judge } from "./judge.mjs";
 import { run } from "./lib.mjs";
@@ -34,6 +36,7 @@ const { values: options } = parseArgs({
   options: {
     short: { type: "boolean", default: false },
     own: { type: "boolean", default: false },
+    auth: { type: "boolean", default: false },
     command: { type: "string", multiple: true },
     "write-readme": { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
@@ -42,7 +45,8 @@ const { values: options } = parseArgs({
 });
 
 const began = Date.now();
-const chosen = SCRIPT.filter(({ kind, short }) => !options.short || short || !["run", "restart"].includes(kind));
+const script = options.auth ? AUTH_SCRIPT : SCRIPT;
+const chosen = script.filter(({ kind, short }) => !options.short || short || !["run", "restart"].includes(kind));
 const steps = options.own ? chosen.filter(isForOwn).map(ownOrder) : chosen;
 let lib;
 try {
@@ -77,7 +81,7 @@ async function lane(kind, makeServer, block) {
   const dir = join(tempDir, kind);
   const files = join(dir, "files");
   mkdirSync(files, { recursive: true });
-  const server = makeServer({ dir, ...block, settings: {} });
+  const server = makeServer({ dir, ...block, settings: options.auth ? AUTH_SETTINGS : {} });
   await server.start();
   const lane = {
     kind,
@@ -107,6 +111,11 @@ async function lane(kind, makeServer, block) {
 }
 
 function startDriver({ files, server }) {
+  if (options.auth) {
+    const conf = join(server.dir, "admin-home", "conf");
+    mkdirSync(conf, { recursive: true });
+    writeFileSync(join(conf, "tools.yml"), `accessKey: ${ROOT.accessKey}\nsecretKey: ${ROOT.secretKey}\n`);
+  }
   return new Driver({ lib, home: join(server.dir, "admin-home"), log: join(files, "..", "mqadmin.log") });
 }
 
@@ -233,7 +242,8 @@ function finish() {
     }
   }
   const covered = new Set(SCRIPT.map(({ command }) => command?.toLowerCase()));
-  const uncovered = options.own ? [] : apache.commands.filter((name) => !covered.has(name.toLowerCase()));
+  const uncovered =
+    options.own || options.auth ? [] : apache.commands.filter((name) => !covered.has(name.toLowerCase()));
   for (const name of uncovered) console.log(`! missing  mqadmin ${name}  (no line of the script runs it)`);
   const passed = verdicts.filter((verdict) => verdict.passed).length;
   const failed = verdicts.length - passed + uncovered.length;
@@ -247,7 +257,8 @@ function finish() {
     skylark: skylark.results.get(step),
   }));
   writeFileSync(join(WORK, "mqadmin.json"), `${JSON.stringify(json, null, 2)}\n`);
-  if (options["write-readme"] && !options.own) writeReadme(markdown(apache.commands, verdicts, passed, failed));
+  if (options["write-readme"] && !options.own && !options.auth)
+    writeReadme(markdown(apache.commands, verdicts, passed, failed));
   if (options.keep) console.log(`files kept in ${tempDir}`);
   else rmSync(tempDir, { recursive: true, force: true });
   const seconds = ((Date.now() - began) / 1000).toFixed(1);

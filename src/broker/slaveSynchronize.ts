@@ -1,12 +1,13 @@
 /**
  * What a slave takes over from its master besides the log (Apache: SlaveSynchronize): topics, groups, consumer and delay
- * offsets, request modes and timer figures every minute, how far the timers came every three seconds. The same requests as
+ * offsets, request modes, users and rights and timer figures every minute, how far the timers came every three seconds. The same requests as
  * an Apache slave sends, so either kind of master answers them. What cannot be had is tried again the next time.
  */
 import type { Buffer } from "node:buffer";
 import { type Clock, repeat } from "../base/clock.ts";
 import { readInt64OrMinus1 } from "../base/int64.ts";
 import type { Logger } from "../base/log.ts";
+import { type AclInfo, decodeAclInfos, decodeUserInfos, type UserInfo } from "../protocol/bodies/auth.ts";
 import { type DataVersion, encodeDataVersion, sameDataVersion } from "../protocol/bodies/dataVersion.ts";
 import { decodeSubscriptionGroupWrapper, type SubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
 import type { TopicConfig } from "../protocol/bodies/topicConfig.ts";
@@ -43,6 +44,8 @@ export interface SlaveParts {
   readonly schedule: Schedule;
   readonly requestModes: RequestModes;
   readonly timerMetricsFile: MetadataFile;
+  /** Users and their rights; absent where nothing speaks of them. */
+  readonly auth?: { follow(users: readonly UserInfo[], acls: readonly AclInfo[]): Promise<void> } | undefined;
   readonly timerCheckpoint: TimerCheckpoint;
   readonly clock: Clock;
   readonly log: Logger;
@@ -133,6 +136,7 @@ export class SlaveSynchronize {
     await this.#part("request modes", async () => {
       await requestModes.follow(await this.#body("GET_ALL_MESSAGE_REQUEST_MODE"));
     });
+    await this.#part("users and rights", () => this.#syncAuth());
     if (!options.timerWheelEnable) return;
     await this.#part("timer checkpoint", () => this.#syncTimerCheckpoint());
     await this.#part("timer metrics", async () => {
@@ -195,6 +199,15 @@ export class SlaveSynchronize {
     );
     if (!sameDataVersion(version, groups.dataVersion)) groups.follow(table, forbidden, version);
     await groups.saved();
+  }
+
+  /** An Apache slave has its own, and mqadmin tells it every change; here a slave that was away has them, too. */
+  async #syncAuth(): Promise<void> {
+    const { auth } = this.#parts;
+    if (auth === undefined) return;
+    const users = decodeUserInfos(await this.#body("AUTH_LIST_USER"));
+    // Without its users this broker would be nobody's: a master that has none has not been told of any.
+    if (users.length > 0) await auth.follow(users, decodeAclInfos(await this.#body("AUTH_LIST_ACL")));
   }
 
   /** Gets a table page by page; begins anew when it changed in between. */

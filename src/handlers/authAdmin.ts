@@ -3,7 +3,7 @@
  * before it is answered. Passwords travel in answers, because Apache's proxies and `mqadmin copyUser` need them; who may ask is
  * a matter of the right to Get or Update on the cluster.
  */
-import type { AuthTables, User } from "../auth/authTables.ts";
+import { type AuthTables, type User, usernameOf } from "../auth/authTables.ts";
 import { AuthError } from "../auth/policies.ts";
 import { decodeAclInfo, decodeUserInfo, encodeAuth, type UserInfo } from "../protocol/bodies/auth.ts";
 import type { Call, Reply, Row } from "../protocol/dispatch.ts";
@@ -50,6 +50,14 @@ export function authAdminRows({ auth, log }: AuthAdminParts): Row[] {
     await change;
     log.info({ audit: true, subject, by: call.field("AccessKey"), caller: call.caller.address }, what);
     return ok();
+  };
+  const giveRights = (tables: AuthTables, call: Call<{ subject?: string | undefined }>) => {
+    const info = aclOf(call);
+    const subject = info.subject ?? call.header.subject;
+    if (usernameOf(subject) === undefined) {
+      return refuse("SYSTEM_ERROR", `${OFF} The subject ${subject ?? ""} is none of the kind User:name`);
+    }
+    return done("rights given", subject, call, tables.putAcl(subject, info));
   };
   return [
     requestRow(
@@ -107,18 +115,14 @@ export function authAdminRows({ auth, log }: AuthAdminParts): Row[] {
       "AUTH_CREATE_ACL",
       CreateAclRequestHeader,
       guarded((tables, call) => {
-        const info = aclOf(call);
-        const subject = info.subject ?? call.header.subject;
-        return done("rights given", subject, call, tables.putAcl(subject, info));
+        return giveRights(tables, call);
       }),
     ),
     requestRow(
       "AUTH_UPDATE_ACL",
       UpdateAclRequestHeader,
       guarded((tables, call) => {
-        const info = aclOf(call);
-        const subject = info.subject ?? call.header.subject;
-        return done("rights given", subject, call, tables.putAcl(subject, info));
+        return giveRights(tables, call);
       }),
     ),
     requestRow(

@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { createHmac } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { signedFields } from "../auth/signature.ts";
-import { type RunningCluster, startCluster } from "../index.ts";
+import { type RunningCluster, startBroker, startCluster } from "../index.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { GrpcTestClient } from "../testing/grpcClient.ts";
 import { RawClient } from "../testing/rawClient.ts";
@@ -16,15 +16,16 @@ let client: RawClient;
 const ask = (code: number, fields: Record<string, string>, body?: string, by = root, serialization = 0) =>
   client.ask(code, { fields: signedFields(fields, body, by), serialization, ...(body === undefined ? {} : { body }) });
 
+const CONTROLLED = {
+  brokerName: "controlled",
+  authenticationEnabled: "true",
+  authorizationEnabled: "true",
+  initAuthenticationUser: JSON.stringify({ username: root.accessKey, password: root.secretKey }),
+  innerClientAuthenticationCredentials: JSON.stringify({ accessKey: root.accessKey, secretKey: root.secretKey }),
+};
+
 beforeAll(async () => {
-  cluster = await startCluster({
-    topics: ["open"],
-    config: {
-      authenticationEnabled: "true",
-      authorizationEnabled: "true",
-      initAuthenticationUser: JSON.stringify({ username: root.accessKey, password: root.secretKey }),
-    },
-  });
+  cluster = await startCluster({ topics: ["open"], config: CONTROLLED });
   client = await RawClient.connect(cluster.brokerAddr);
   expect((await ask(RequestCode.AUTH_CREATE_USER, { username: "bob" }, '{"password":"bob-secret"}')).code).toBe(0);
 });
@@ -150,5 +151,22 @@ describe("access control of the gRPC port", () => {
     const { status } = await grpc.call("SendMessage", { messages: messages as never });
     grpc.close();
     expect(status).toMatchObject({ code: 40100, message: expect.stringContaining("Topic:theirs") });
+  });
+});
+
+describe("a slave", () => {
+  it("takes users and rights over from its master, signing as who it is told to be", async () => {
+    const slave = await startBroker({
+      namesrvAddr: cluster.namesrvAddr,
+      config: { ...CONTROLLED, brokerRole: "SLAVE", brokerId: "1" },
+    });
+    const asked = await RawClient.connect(slave.address);
+    const users = async () => {
+      const { body } = await asked.ask(RequestCode.AUTH_LIST_USER, { fields: signedFields({}, undefined, root) });
+      return body.toString();
+    };
+    await expect.poll(users, { timeout: 20_000 }).toContain('"username":"bob"');
+    asked.close();
+    await slave.close();
   });
 });

@@ -3,6 +3,7 @@
  * BrokerController). Who the master is, the NameServers tell with every registration, or haMasterAddress does.
  */
 import * as path from "node:path";
+import type { AuthTables } from "../auth/authTables.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Groups } from "../broker/groups.ts";
@@ -35,6 +36,8 @@ export interface SlaveContext {
   registration: Registration;
   request: RequestTo;
   timerMetricsFile: MetadataFile;
+  /** Users and their rights; absent where nothing speaks of them. */
+  auth?: AuthTables | undefined;
   clock: Clock;
   log: Logger;
 }

@@ -9,7 +9,10 @@ const CONTAINER = [
   /CODE: 3 .*broker container/,
   "both refuse with code 3; Skylark says that it is no broker container",
 ];
-const AUTH = [/CODE: 3 .*access control/, "users and access control are not served yet"];
+const AUTH = [
+  /CODE: 1 .*There are no users: /,
+  "both refuse with code 1 while nothing speaks of users; Skylark says why",
+];
 const LITE = [/CODE: 3 .*lite topics/, "what operators may ask about lite topics is not served yet"];
 const ROCKSDB = [/CODE: 3 .*RocksDB/, "there is no RocksDB in this broker"];
 
