@@ -20,6 +20,10 @@ export interface AuthSettings {
   readonly initialUser: { username: string; password: string } | undefined;
   /** What this server's own requests are signed with. */
   readonly credentials: Credentials | undefined;
+  /** Accounts and permissions stand in the files of ACL 1.0. */
+  readonly plain: boolean;
+  /** Those are to become users and rights at the start. */
+  readonly migrate: boolean;
 }
 
 const PACKAGE = "org.apache.rocketmq.auth";
@@ -58,6 +62,8 @@ export type AuthOptions = Pick<
   | "authorizationProvider"
   | "authorizationMetadataProvider"
   | "authorizationStrategy"
+  | "aclEnable"
+  | "migrateAuthFromV1Enabled"
 >;
 
 /** @throws ConfigError naming every wrong value by its key */
@@ -85,10 +91,20 @@ export function authSettings(options: AuthOptions): AuthSettings {
   if (inner !== undefined && (isBlank(accessKey) || isBlank(secretKey))) {
     problems.push('innerClientAuthenticationCredentials: must be {"accessKey":"...","secretKey":"..."}, neither blank');
   }
+  const plain = options.aclEnable;
+  const isTwo = options.authenticationEnabled || options.authorizationEnabled;
+  if (plain && isTwo) {
+    problems.push("aclEnable=true (ACL 1.0) and authenticationEnabled or authorizationEnabled (ACL 2.0): choose one");
+  }
+  if (options.migrateAuthFromV1Enabled && !isTwo) {
+    problems.push("migrateAuthFromV1Enabled=true needs authenticationEnabled=true");
+  }
   if (problems.length > 0) throw new ConfigError(problems);
   return {
-    authentication: options.authenticationEnabled,
-    authorization: options.authorizationEnabled,
+    authentication: options.authenticationEnabled || plain,
+    authorization: options.authorizationEnabled || plain,
+    plain,
+    migrate: options.migrateAuthFromV1Enabled,
     configured:
       options.authenticationEnabled ||
       options.authorizationEnabled ||

@@ -44,6 +44,8 @@ export interface DecisionParts {
   /** The name of the broker's own cluster. */
   readonly clusterName: () => string;
   readonly log: Logger;
+  /** ACL 1.0: whether a request needs neither signature nor right, by where it comes from. */
+  readonly isWhite?: ((ip: string, username: string | undefined) => boolean) | undefined;
 }
 
 /** Decides for one connection: it remembers who came by it. */
@@ -62,6 +64,12 @@ export class Decisions implements Wants {
     this.#parts = parts;
     this.#audit = parts.log.child({ audit: true });
     this.#ip = ip;
+  }
+
+  /** Whether nothing is asked of whoever comes from here and calls himself this. */
+  isWhite(username: string | undefined): boolean {
+    const { isWhite } = this.#parts;
+    return isWhite?.(this.#ip, username) ?? false;
   }
 
   /**

@@ -41,6 +41,7 @@ export class RemotingGate implements Gate {
     const request = this.#requests.get(view.code) ?? String(view.code);
     const key = view.find(ACCESS_KEY);
     const username = key < 0 ? undefined : this.#usernames.get(view.buf, view.valueStart[key], view.valueEnd[key]);
+    if (decisions.isWhite(username)) return undefined;
     this.#call = call;
     let refusal: string | undefined;
     if (settings.authentication && !isListed(settings.authenticationWhitelist, view.code)) {

@@ -42,6 +42,10 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   // Users and rights
   authenticationEnabled: fixed("Take requests only from users, with their signature"),
   authorizationEnabled: fixed("Let users do only what their rights say; super users everything"),
+  aclEnable: fixed(
+    "ACL 1.0: accounts and permissions of conf/plain_acl.yml and conf/acl/*.yml, read again when they change",
+  ),
+  migrateAuthFromV1Enabled: fixed("With authenticationEnabled: make users of the accounts of ACL 1.0 at the start"),
   authenticationWhitelist: fixed(
     "Request codes, and full names of gRPC messages, that need no signature, separated by commas",
   ),

@@ -1,5 +1,8 @@
 import { Buffer } from "node:buffer";
 import { createHmac } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { signedFields } from "../auth/signature.ts";
 import { type RunningCluster, startBroker, startCluster } from "../index.ts";
@@ -168,5 +171,57 @@ describe("a slave", () => {
     await expect.poll(users, { timeout: 20_000 }).toContain('"username":"bob"');
     asked.close();
     await slave.close();
+  });
+});
+
+describe("ACL 1.0", () => {
+  const home = mkdtempSync(join(tmpdir(), "skylark-acl-"));
+  const file = join(home, "conf", "plain_acl.yml");
+  const write = (text: string) => writeFileSync(file, text);
+  const account = (perm: string) =>
+    `accounts:\n- accessKey: account1\n  secretKey: secret-1\n  topicPerms:\n  - TBW102=${perm}\n`;
+  mkdirSync(join(home, "conf", "acl"), { recursive: true });
+  afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+  it("is read, read again when it changes, and left in force when the change is wrong", async () => {
+    write(account("SUB"));
+    const old = await startCluster({ config: { aclEnable: "true", rocketmqHome: home } });
+    const asked = await RawClient.connect(old.brokerAddr);
+    const by = { accessKey: "account1", secretKey: "secret-1", securityToken: undefined };
+    const code = async () => {
+      const fields = signedFields({ topic: "TBW102", queueId: "0" }, undefined, by);
+      return (await asked.ask(RequestCode.GET_MIN_OFFSET, { fields })).code;
+    };
+    expect(await code()).toBe(0);
+    write(account("DENY # no more"));
+    await expect.poll(code, { timeout: 20_000 }).toBe(16);
+    write(account("NONSENSE and more"));
+    writeFileSync(join(home, "conf", "acl", "white.yml"), "globalWhiteRemoteAddresses:\n- 127.0.0.1\n");
+    expect(await code()).toBe(16);
+    write(account("DENY # at last"));
+    await expect.poll(code, { timeout: 20_000 }).toBe(0);
+    asked.close();
+    await old.close();
+  });
+
+  it("is refused at the start when it is wrong, and becomes ACL 2.0 when asked to", async () => {
+    rmSync(join(home, "conf", "acl", "white.yml"), { force: true });
+    write(account("NONSENSE"));
+    await expect(startCluster({ config: { aclEnable: "true", rocketmqHome: home } })).rejects.toThrow(
+      `${file}:5: NONSENSE is none of PUB, SUB, PUB|SUB, DENY`,
+    );
+    write(account("SUB"));
+    const both = { aclEnable: "true", authenticationEnabled: "true", rocketmqHome: home };
+    await expect(startCluster({ config: both })).rejects.toThrow(/choose one/);
+    const next = await startCluster({
+      config: { ...CONTROLLED, migrateAuthFromV1Enabled: "true", rocketmqHome: home },
+    });
+    const asked = await RawClient.connect(next.brokerAddr);
+    const { body } = await asked.ask(RequestCode.AUTH_GET_ACL, {
+      fields: signedFields({ subject: "User:account1" }, undefined, root),
+    });
+    expect(body.toString()).toContain('"actions":["Sub"],"decision":"Allow","resource":"Topic:TBW102"');
+    asked.close();
+    await next.close();
   });
 });

@@ -3,12 +3,14 @@ import * as path from "node:path";
 import { type AuthSettings, authSettings } from "../auth/authSettings.ts";
 import { AuthTables } from "../auth/authTables.ts";
 import type { DecisionParts } from "../auth/decisions.ts";
+import { convertPlainAcl } from "../auth/plainConversion.ts";
 import { RemotingGate } from "../auth/remotingGate.ts";
 import { signedFields } from "../auth/signature.ts";
 import type { BrokerConfig } from "../config/index.ts";
 import type { Gate } from "../protocol/dispatch.ts";
 import type { Fields } from "../protocol/frameWriter.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
+import { loadPlainAcl, WatchedPlainUsers } from "./plainAcl.ts";
 import type { Runtime } from "./runtime.ts";
 
 export interface Auth {
@@ -26,7 +28,8 @@ export interface Auth {
 }
 
 /** @throws ConfigError for wrong options, or when the users cannot be read */
-export function openAuth({ disk, clock, log }: Runtime, config: BrokerConfig, bind: string): Auth {
+export function openAuth(runtime: Runtime, config: BrokerConfig, bind: string): Auth {
+  const { disk, clock, log } = runtime;
   const settings = authSettings(config);
   const { credentials, initialUser } = settings;
   const isOn = settings.authentication || settings.authorization;
@@ -42,10 +45,18 @@ export function openAuth({ disk, clock, log }: Runtime, config: BrokerConfig, bi
   const tables = settings.configured
     ? new AuthTables(new MetadataFile(disk, path.join(config.storePathRootDir, "config", "auth.json")), clock, log)
     : undefined;
-  const decisions =
-    tables === undefined || !isOn
+  const plain = settings.plain ? new WatchedPlainUsers(runtime, config.rocketmqHome) : undefined;
+  const users = plain?.users ?? tables;
+  const decisions: DecisionParts | undefined =
+    users === undefined || !isOn
       ? undefined
-      : { settings, users: tables, clusterName: () => config.brokerClusterName, log };
+      : {
+          settings,
+          users,
+          clusterName: () => config.brokerClusterName,
+          log,
+          isWhite: plain === undefined ? undefined : (ip, username) => plain.users.isWhite(ip, username),
+        };
   return {
     settings,
     tables,
@@ -58,11 +69,19 @@ export function openAuth({ disk, clock, log }: Runtime, config: BrokerConfig, bi
         await tables.createUser({ ...initialUser, userType: "Super" });
         log.info({ audit: true, subject: initialUser.username }, "initial user created");
       }
+      if (settings.migrate) {
+        const { made, left } = await convertPlainAcl(loadPlainAcl(runtime, config.rocketmqHome), tables);
+        log.info({ audit: true, users: made }, "accounts of ACL 1.0 have become users");
+        for (const sentence of left) log.warn(`not carried over from ACL 1.0: ${sentence}`);
+      }
       if (settings.authentication && tables.size === 0) {
         log.warn("authentication is on and there is no user: nobody can do anything; set initAuthenticationUser");
       }
     },
-    stop: async () => tables?.stop(),
+    async stop() {
+      plain?.close();
+      await tables?.stop();
+    },
   };
 }
 

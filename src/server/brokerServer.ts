@@ -223,8 +223,9 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   const fast = new RemotingServer({ ...listener, fast: true });
   let grpc: RunningGrpc | undefined;
   let exporter: RunningExporter | undefined;
-  await store.start().catch((error) => {
+  await store.start().catch(async (error) => {
     ownTls?.close();
+    await auth.stop();
     throw error;
   });
   try {
@@ -250,6 +251,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     master.stop();
     await Promise.all([server.close(), fast.close(), grpc?.close()]);
     ownTls?.close();
+    await auth.stop();
     await store.close();
     throw error;
   }
