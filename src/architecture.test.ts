@@ -48,6 +48,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "auth",
   ],
   mqadmin: ["base", "message", "protocol", "config", "remoting", "broker"],
+  mqstore: ["base", "message", "protocol", "config", "store", "broker"],
   testing: [
     "base",
     "message",
@@ -66,10 +67,12 @@ const MAY_IMPORT: Record<string, string[]> = {
     "auth",
   ],
 };
-/** The two entries wire everything; mqadmin is a program of its own, because nothing of the server is to be loaded for it. */
-const ENTRIES = new Set(["index.ts", "cli.ts", "mqadmin/main.ts"]);
+/** The two entries wire everything; the tools are programs of their own, because nothing of the server is to be loaded for them. */
+const ENTRIES = new Set(["index.ts", "cli.ts", "mqadmin/main.ts", "mqstore/main.ts"]);
 /** Of the broker, mqadmin may only know what topics may be called and what attributes are. */
 const MQADMIN_BROKER_FILES = new Set(["broker/names.ts", "broker/attributes.ts"]);
+/** Of the broker, mqstore may only know names and what delay levels mean. */
+const MQSTORE_BROKER_FILES = new Set(["broker/names.ts", "broker/delayLevels.ts"]);
 /** Of the store, the NameServer may only know how small files are kept. */
 const NAMESRV_STORE_FILES = new Set(["store/metadataFile.ts"]);
 
@@ -159,6 +162,11 @@ describe("architecture", () => {
       if (folder === "mqadmin") {
         for (const target of imports(file)) {
           if (folderOf(target) === "broker" && !MQADMIN_BROKER_FILES.has(target)) wrong.push(`${file} -> ${target}`);
+        }
+      }
+      if (folder === "mqstore") {
+        for (const target of imports(file)) {
+          if (folderOf(target) === "broker" && !MQSTORE_BROKER_FILES.has(target)) wrong.push(`${file} -> ${target}`);
         }
       }
       if (folder === "namesrv") {

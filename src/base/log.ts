@@ -22,3 +22,18 @@ export async function createLogger(level = "info"): Promise<Logger> {
 export function silentLogger(): Logger {
   return pino({ level: "silent" });
 }
+
+/** One line of {@link collectingLogger}. */
+export interface LogLine {
+  level: "info" | "warn" | "error" | "fatal" | "debug" | "trace";
+  msg: string;
+  [field: string]: unknown;
+}
+
+/** A logger that hands its lines over, from `info` on. */
+export function collectingLogger(take: (line: LogLine) => void): Logger {
+  return pino(
+    { level: "info", base: null, timestamp: false, formatters: { level: (label) => ({ level: label }) } },
+    { write: (line: string) => take(JSON.parse(line) as LogLine) },
+  );
+}

@@ -33,8 +33,11 @@ export interface DiskSpace {
 }
 
 export interface Disk {
-  /** Opens for reading and writing. With `create`, makes the file (empty) when missing; otherwise throws ENOENT. */
-  open(file: string, options?: { create?: boolean }): DiskFile;
+  /**
+   * Opens for reading and writing, with `readOnly` for reading only. With `create`, makes the file (empty) when missing;
+   * otherwise throws ENOENT.
+   */
+  open(file: string, options?: { create?: boolean; readOnly?: boolean }): DiskFile;
   exists(file: string): boolean;
   /** Makes the directory and its parents. */
   mkdir(dir: string): void;
@@ -119,7 +122,8 @@ class NodeFile implements DiskFile {
 
 export const nodeDisk: Disk = {
   open(file, options) {
-    const flags = fs.constants.O_RDWR | (options?.create ? fs.constants.O_CREAT : 0);
+    const mode = options?.readOnly ? fs.constants.O_RDONLY : fs.constants.O_RDWR;
+    const flags = mode | (options?.create ? fs.constants.O_CREAT : 0);
     return new NodeFile(file, fs.openSync(file, flags, 0o644));
   },
   exists: (file) => fs.existsSync(file),
@@ -165,16 +169,8 @@ export const nodeDisk: Disk = {
  */
 function lockFile(file: string): { release(): void } {
   fs.mkdirSync(path.dirname(file), { recursive: true });
-  const holder = fs.existsSync(file) ? fs.readFileSync(file, "utf8").trim() : "";
-  const [pid, started] = holder.split(" ");
-  if (pid && started && startOf(pid) === started && Number(pid) !== process.pid) {
-    throw new Error(`${file} is held by process ${pid}: another broker runs on this store`);
-  }
-  const foreign = posixLockHolder(file);
-  if (foreign) throw new Error(`${file} is locked by process ${foreign}: another broker runs on this store`);
-  if (pid && Number(pid) === process.pid && heldHere.has(path.resolve(file))) {
-    throw new Error(`${file} is held by this process: another broker of it runs on this store`);
-  }
+  const holder = lockHolder(file);
+  if (holder !== undefined) throw new Error(`${file} is held by ${holder}: another broker runs on this store`);
   fs.writeFileSync(file, `${process.pid} ${startOf(String(process.pid)) ?? "?"}`);
   heldHere.add(path.resolve(file));
   return {
@@ -183,6 +179,16 @@ function lockFile(file: string): { release(): void } {
       fs.writeFileSync(file, "");
     },
   };
+}
+
+/** Who holds a store's lock file, in words; undefined when nobody does. Only looks. */
+export function lockHolder(file: string): string | undefined {
+  const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8").trim() : "";
+  const [pid, started] = text.split(" ");
+  if (pid && started && startOf(pid) === started && Number(pid) !== process.pid) return `process ${pid}`;
+  const foreign = posixLockHolder(file);
+  if (foreign) return `process ${foreign} (a POSIX lock)`;
+  return pid && Number(pid) === process.pid && heldHere.has(path.resolve(file)) ? "this process" : undefined;
 }
 
 /** Locks of this very process: several embedded brokers may share it. */

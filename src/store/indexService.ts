@@ -2,6 +2,7 @@
  * All IndexFiles of the store: keys staged at append, put when their message is granted, queried newest first
  * (Apache: IndexService). Derived data: on a full disk its keys wait, it never holds up a send.
  */
+import type { Buffer } from "node:buffer";
 import * as path from "node:path";
 import { type Clock, localTimestamp } from "../base/clock.ts";
 import { javaHashCode, javaHashUtf8 } from "../base/javaHash.ts";
@@ -23,6 +24,36 @@ const WAITING_MAX = 1 << 20;
 export function keyHash(javaHash: number): number {
   const positive = javaHash < 0 ? -javaHash : javaHash;
   return positive > 0x7fffffff ? 0 : positive;
+}
+
+/** What {@link IndexService.stage} collects into. */
+const collected: number[] = [];
+
+/**
+ * The hashes under which a message is entered, in Apache's order: its unique key, its keys, its tags.
+ * @param prefixHash the Java hash of `topic#`
+ * @returns how many of `into` are this message's
+ */
+export function collectKeyHashes(props: Buffer, scan: PropertyScan, prefixHash: number, into: number[]): number {
+  let count = 0;
+  if (scan.uniqueStart >= 0) {
+    into[count++] = keyHash(javaHashUtf8(prefixHash, props, scan.uniqueStart, scan.uniqueEnd));
+  }
+  if (scan.keysStart >= 0) {
+    let at = scan.keysStart;
+    while (at < scan.keysEnd) {
+      const start = at;
+      while (at < scan.keysEnd && props[at] !== SPACE) at++;
+      if (at > start) into[count++] = keyHash(javaHashUtf8(prefixHash, props, start, at));
+      at++;
+    }
+  }
+  if (scan.tagsStart >= 0 && scan.tagsEnd > scan.tagsStart) {
+    let hash = prefixHash;
+    for (let i = 0; i < TAG_PREFIX.length; i++) hash = (Math.imul(hash, 31) + TAG_PREFIX.charCodeAt(i)) | 0;
+    into[count++] = keyHash(javaHashUtf8(hash, props, scan.tagsStart, scan.tagsEnd));
+  }
+  return count;
 }
 
 export class IndexService {
@@ -137,30 +168,14 @@ export class IndexService {
 
   /** Notes the keys of a message that is being appended. `prefixHash` is the Java hash of `topic#`. */
   stage(draft: MessageDraft, scan: PropertyScan, prefixHash: number, logOffset: number): void {
-    const props = draft.properties;
-    if (scan.uniqueStart >= 0) {
-      this.#push(javaHashUtf8(prefixHash, props, scan.uniqueStart, scan.uniqueEnd), logOffset, draft.storeTimestamp);
-    }
-    if (scan.keysStart >= 0) {
-      let at = scan.keysStart;
-      while (at < scan.keysEnd) {
-        const start = at;
-        while (at < scan.keysEnd && props[at] !== SPACE) at++;
-        if (at > start) this.#push(javaHashUtf8(prefixHash, props, start, at), logOffset, draft.storeTimestamp);
-        at++;
-      }
-    }
-    if (scan.tagsStart >= 0 && scan.tagsEnd > scan.tagsStart) {
-      let hash = prefixHash;
-      for (let i = 0; i < TAG_PREFIX.length; i++) hash = (Math.imul(hash, 31) + TAG_PREFIX.charCodeAt(i)) | 0;
-      this.#push(javaHashUtf8(hash, props, scan.tagsStart, scan.tagsEnd), logOffset, draft.storeTimestamp);
-    }
+    const count = collectKeyHashes(draft.properties, scan, prefixHash, collected);
+    for (let i = 0; i < count; i++) this.#push(collected[i], logOffset, draft.storeTimestamp);
   }
 
-  #push(javaHash: number, logOffset: number, time: number): void {
+  #push(hash: number, logOffset: number, time: number): void {
     if (this.#tail - this.#head === this.#hashes.length) this.#grow();
     const at = this.#tail++ & (this.#hashes.length - 1);
-    this.#hashes[at] = keyHash(javaHash);
+    this.#hashes[at] = hash;
     this.#offsets[at] = logOffset;
     this.#times[at] = time;
   }

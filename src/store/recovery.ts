@@ -10,23 +10,20 @@ import { Buffer } from "node:buffer";
 import * as path from "node:path";
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
-import { BLANK_BYTES, MAGIC_BLANK, MAGIC_V1, MAGIC_V2, type RecordCheck, RecordView } from "../message/record.ts";
+import { RecordView } from "../message/record.ts";
 import type { CheckpointState } from "./checkpoint.ts";
 import type { DerivedFiles } from "./derivedFiles.ts";
 import type { DirNames } from "./dirNames.ts";
 import type { Disk } from "./disk.ts";
 import type { FileCache } from "./fileCache.ts";
+import { LogWindow } from "./logWindow.ts";
 import type { StoreOptions } from "./options.ts";
 import { Segments } from "./segments.ts";
 
-/** Window that the scan reads the log through; grows for a larger record. */
-const WINDOW_BYTES = 4 * 1024 * 1024;
 /** Apache stops trusting its checkpoint this long before its time stamps (StoreCheckpoint.getMinTimestamp). */
 const APACHE_CHECKPOINT_SLACK_MS = 3000;
 /** How many of the newest files Apache reads again after a clean stop. */
 const APACHE_CLEAN_FILES = 3;
-/** What a disk writes or loses as one. */
-const SECTOR_BYTES = 512;
 
 export interface RecoveryResult {
   /** Where the next record goes. */
@@ -155,8 +152,19 @@ function abnormalStart(segments: Segments, checkpoint: CheckpointState | undefin
  * crash: it is fenced to its record. At the first damage behind, the log ends, and what follows is cut.
  */
 export function scanLog(input: RecoveryInput, from: number, trusted: number): RecoveryResult {
+  const result = readRecords(input, from, trusted);
+  input.segments.cutAt(result.end);
+  return result;
+}
+
+/** {@link scanLog} without the cut: changes nothing. */
+export function readRecords(
+  input: Pick<RecoveryInput, "segments" | "log" | "dispatch">,
+  from: number,
+  trusted: number,
+): RecoveryResult {
   const { segments, log } = input;
-  const window = new Window(segments);
+  const window = new LogWindow(segments);
   const { view } = window;
   let at = from;
   let lastTimestamp = 0;
@@ -180,90 +188,5 @@ export function scanLog(input: RecoveryInput, from: number, trusted: number): Re
       break;
     }
   }
-  segments.cutAt(at);
   return { end: at, lastTimestamp, dispatched };
-}
-
-/** A piece of the log in memory, moved along by {@link Window.read}. */
-class Window {
-  readonly view = new RecordView();
-  readonly #segments: Segments;
-  #buf: Buffer;
-  #at = 0;
-  #end = 0;
-
-  constructor(segments: Segments) {
-    this.#segments = segments;
-    this.#buf = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, segments.fileBytes));
-  }
-
-  /** What stands at a log offset; `strict` also looks for the traces of a torn write. */
-  read(at: number, strict: boolean): RecordCheck {
-    const { fileBytes } = this.#segments;
-    const fileEnd = at - (at % fileBytes) + fileBytes;
-    if (at < this.#at || (at + BLANK_BYTES > this.#end && this.#end < fileEnd)) this.#load(at, fileEnd);
-    const { view } = this;
-    let check = view.read(this.#buf, at - this.#at, Math.min(this.#end, fileEnd) - this.#at, true);
-    if (check === "end" && this.#end < fileEnd && this.#at < at) {
-      // It may reach beyond the window.
-      this.#load(at, fileEnd);
-      check = view.read(this.#buf, 0, this.#end - at, true);
-    }
-    if (
-      check === "end" &&
-      this.#end < fileEnd &&
-      view.totalBytes > this.#buf.length &&
-      at + view.totalBytes <= fileEnd
-    ) {
-      this.#buf = Buffer.allocUnsafe(view.totalBytes);
-      this.#load(at, fileEnd);
-      check = view.read(this.#buf, 0, this.#end - at, true);
-    }
-    if (check === "blank") return at + view.totalBytes === fileEnd ? "blank" : "damaged";
-    if (check !== "record") return check;
-    return view.logOffset === at && view.isPlausible() && !(strict && isTorn(view, at)) ? "record" : "damaged";
-  }
-
-  #load(at: number, fileEnd: number): void {
-    this.#at = at;
-    this.#end = at + this.#segments.read(this.#buf, 0, Math.min(this.#buf.length, fileEnd - at), at);
-  }
-
-  /** The next place below `limit` where a record or a blank stands that knows its own place; `limit` when there is none. */
-  findNext(from: number, limit: number): number {
-    const { fileBytes } = this.#segments;
-    for (let at = from; at < limit; at++) {
-      const fileEnd = at - (at % fileBytes) + fileBytes;
-      if (at < this.#at || (at + BLANK_BYTES > this.#end && this.#end < fileEnd)) this.#load(at, fileEnd);
-      if (at + BLANK_BYTES > fileEnd) {
-        at = fileEnd - 1;
-        continue;
-      }
-      const magic = this.#buf.readInt32BE(at - this.#at + 4);
-      if (magic !== MAGIC_V1 && magic !== MAGIC_V2 && magic !== MAGIC_BLANK) continue;
-      const check = this.read(at, false);
-      if (check === "record" || check === "blank") return at;
-    }
-    return limit;
-  }
-}
-
-/**
- * Whether a sector of the record's uncovered end (topic and properties) never reached the disk. New bytes of a log file
- * were zeros before: a lost sector is all zeros, a write that stopped early leaves a zero as the last byte.
- */
-function isTorn(view: RecordView, at: number): boolean {
-  const { buf } = view;
-  const stop = view.at + view.totalBytes;
-  if (view.propertiesBytes > 0 && buf[stop - 1] === 0) return true;
-  let start = view.topicAt;
-  while (start < stop) {
-    const sectorEnd = Math.min(stop, start + SECTOR_BYTES - ((at + start - view.at) % SECTOR_BYTES));
-    let i = start;
-    while (i < sectorEnd && buf[i] === 0) i++;
-    // The two bytes of an empty properties' length may stand alone in a sector.
-    if (i === sectorEnd && start < stop - (view.propertiesBytes === 0 ? 2 : 0)) return true;
-    start = sectorEnd;
-  }
-  return false;
 }

@@ -357,12 +357,31 @@ export class SimDisk implements Disk {
     const source = path.resolve(from);
     const target = path.resolve(to);
     this.#operation("rename", `${source} ${target}`);
+    if (this.#names.get(source) === DIRECTORY) {
+      this.#renameTree(source, target);
+      return;
+    }
     const node = this.#inode(source);
     this.#unlink(source);
     if (this.#names.has(target)) this.#unlink(target);
     this.#link(target, node);
     this.#usedPages += node.live.size;
     this.#nameChanges.push({ dir: path.dirname(target), name: target, node, alsoRemoves: source });
+  }
+
+  /** A directory's rename is one change, too; names inside that are not durable yet are more than this knows how to lose. */
+  #renameTree(source: string, target: string): void {
+    if (this.#names.has(target)) throw failure("EEXIST", `rename to '${target}'`);
+    if (this.#nameChanges.some(({ dir }) => dir === source || dir.startsWith(`${source}/`))) {
+      throw new Error(`names in ${source} were changed and not synced`);
+    }
+    const inside = [...this.#names].filter(([name]) => name === source || name.startsWith(`${source}/`));
+    for (const [name, node] of inside.reverse()) {
+      this.#unlink(name);
+      if (node instanceof Inode) this.#usedPages += node.live.size;
+    }
+    for (const [name, node] of inside.reverse()) this.#link(target + name.slice(source.length), node);
+    this.#nameChanges.push({ dir: path.dirname(target), name: target, node: DIRECTORY, alsoRemoves: source });
   }
 
   remove(file: string): void {
@@ -563,7 +582,15 @@ export class SimDisk implements Disk {
 }
 
 function applyName(names: Map<string, Node>, change: NameChange): void {
-  if (change.alsoRemoves !== undefined) names.delete(change.alsoRemoves);
+  const { alsoRemoves } = change;
+  if (alsoRemoves !== undefined && change.node === DIRECTORY) {
+    for (const [name, node] of [...names]) {
+      if (!name.startsWith(`${alsoRemoves}/`)) continue;
+      names.delete(name);
+      names.set(change.name + name.slice(alsoRemoves.length), node);
+    }
+  }
+  if (alsoRemoves !== undefined) names.delete(alsoRemoves);
   if (change.node === undefined) {
     for (const name of [...names.keys()]) if (name.startsWith(`${change.name}/`)) names.delete(name);
     names.delete(change.name);
