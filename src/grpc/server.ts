@@ -88,7 +88,8 @@ const REPLY_HEADERS = {
   [constants.HTTP2_HEADER_CONTENT_TYPE]: "application/grpc",
   "grpc-accept-encoding": "identity,gzip",
 };
-const REPLY_OPTIONS = { waitForTrailers: true };
+/** Nobody reads a date, and each answer would carry one. */
+const REPLY_OPTIONS = { waitForTrailers: true, sendDate: false };
 const OK_TRAILERS = { "grpc-status": "0" };
 
 interface Session {

@@ -23,6 +23,7 @@ var scenarios = map[string]func(*ctx){
 	"transaction-check":       transactionCheck,
 	"simple-redelivery":       simpleRedelivery,
 	"simple-change-invisible": simpleChangeInvisible,
+	"simple-ack-changed":      simpleAckChanged,
 	"simple-long-polling":     simpleLongPolling,
 	"filter-tag":              filterTag,
 	"filter-sql":              filterSql,

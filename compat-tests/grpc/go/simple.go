@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"sort"
 	"time"
 
@@ -172,6 +173,29 @@ func simpleChangeInvisible(c *ctx) {
 	must(0, consumer.ChangeInvisibleDuration(again, 60*time.Second))
 	must(0, consumer.Ack(context.Background(), again))
 	equal("nothing more", 0, len(receiveNow(consumer, 16, 10*time.Second)))
+}
+
+// simpleAckChanged takes several of each queue, so that most do not stand first in their pop: what their new handles acknowledge stays away.
+func simpleAckChanged(c *ctx) {
+	topic := c.name("normal")
+	consumer := c.simple(c.name("g"), topic, rmq.SUB_ALL, 5*time.Second)
+	receiveNow(consumer, 1, 10*time.Second)
+	producer := c.producer(topic)
+	for i := 0; i < 12; i++ {
+		sendOne(producer, message(topic, fmt.Sprintf("body %d", i)))
+	}
+	var got []*rmq.MessageView
+	for end := time.Now().Add(delivery); len(got) < 12 && time.Now().Before(end); {
+		got = append(got, receiveNow(consumer, 32, 60*time.Second)...)
+	}
+	for _, view := range got {
+		must(0, consumer.ChangeInvisibleDuration(view, 8*time.Second))
+		must(0, consumer.Ack(context.Background(), view))
+	}
+	equal("received", 12, len(got))
+	for polls := 0; polls < 3; polls++ {
+		equal("nothing more", 0, len(receiveNow(consumer, 32, 60*time.Second)))
+	}
 }
 
 func simpleLongPolling(c *ctx) {

@@ -30,6 +30,11 @@ export const SCENARIOS = {
   },
   "simple-redelivery": { about: "what is not acknowledged comes again", topics: NORMAL, groups: { g: {} } },
   "simple-change-invisible": { about: "shorter and longer invisible times", topics: NORMAL, groups: { g: {} } },
+  "simple-ack-changed": {
+    about: "what is acknowledged by its new handle stays away",
+    topics: NORMAL,
+    groups: { g: {} },
+  },
   "simple-long-polling": { about: "a receive waits, and is woken", topics: NORMAL, groups: { g: {} } },
   "simple-refused": { about: "invisible times and batch sizes out of bounds", topics: NORMAL, groups: { g: {} } },
   "simple-two-members": { about: "two members share 40 messages, each once", topics: NORMAL, groups: { g: {} } },

@@ -272,6 +272,25 @@ const scenarios = {
     equal("nothing more", 0, (await consumer.receive(16, 10_000)).length);
   },
 
+  /** Several of each queue, so that most do not stand first in their pop: what their new handles acknowledge stays away. */
+  async "simple-ack-changed"(ctx) {
+    const topic = ctx.name("normal");
+    const consumer = await ctx.simple(ctx.name("g"), topic);
+    await consumer.receive(1, 10_000);
+    const producer = await ctx.producer(topic);
+    for (let i = 0; i < 12; i++) await producer.send(message(topic, `body ${i}`));
+    const got = [];
+    for (const end = Date.now() + DELIVERY_MS; got.length < 12 && Date.now() < end; ) {
+      got.push(...(await consumer.receive(32, 60_000)));
+    }
+    for (const each of got) {
+      await consumer.changeInvisibleDuration(each, 8_000);
+      await consumer.ack(each);
+    }
+    equal("received", 12, got.length);
+    for (let polls = 0; polls < 3; polls++) equal("nothing more", 0, (await consumer.receive(32, 60_000)).length);
+  },
+
   async "filter-tag"(ctx) {
     const topic = ctx.name("normal");
     const consumer = await ctx.simple(ctx.name("g"), topic, new FilterExpression("red || blue", TAG));

@@ -311,6 +311,27 @@ def simple_change_invisible(ctx):
     equal("nothing more", [], consumer.receive(16, 10) or [])
 
 
+@scenario("simple-ack-changed")
+def simple_ack_changed(ctx):
+    """Several of each queue, so that most do not stand first in their pop: what their new handles acknowledge stays away."""
+    topic = ctx.name("normal")
+    consumer = ctx.simple(ctx.name("g"), topic)
+    consumer.receive(1, 10)
+    producer = ctx.producer(topic)
+    for i in range(12):
+        producer.send(message(topic, f"body {i}"))
+    got = []
+    end = time.time() + DELIVERY_S
+    while len(got) < 12 and time.time() < end:
+        got += consumer.receive(32, 60) or []
+    for each in got:
+        consumer.change_invisible_duration(each, 8)
+        consumer.ack(each)
+    equal("received", 12, len(got))
+    for _ in range(3):
+        equal("nothing more", [], consumer.receive(32, 60) or [])
+
+
 @scenario("filter-tag")
 def filter_tag(ctx):
     topic = ctx.name("normal")

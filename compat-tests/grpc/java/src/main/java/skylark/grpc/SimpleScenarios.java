@@ -1,6 +1,7 @@
 package skylark.grpc;
 
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -20,6 +21,7 @@ final class SimpleScenarios {
     static void register(Map<String, Scenarios.Scenario> all) {
         all.put("simple-redelivery", SimpleScenarios::redelivery);
         all.put("simple-change-invisible", SimpleScenarios::changeInvisible);
+        all.put("simple-ack-changed", SimpleScenarios::ackChanged);
         all.put("simple-long-polling", SimpleScenarios::longPolling);
         all.put("simple-refused", SimpleScenarios::refused);
         all.put("simple-two-members", SimpleScenarios::twoMembers);
@@ -60,6 +62,30 @@ final class SimpleScenarios {
         consumer.changeInvisibleDuration(again, Duration.ofSeconds(60));
         consumer.ack(again);
         Ctx.equal("nothing more", List.of(), consumer.receive(16, Duration.ofSeconds(10)));
+    }
+
+    /** Several of each queue, so that most do not stand first in their pop: what their new handles acknowledge stays away. */
+    static void ackChanged(Ctx ctx) throws Exception {
+        String topic = ctx.name("normal");
+        SimpleConsumer consumer = ctx.simple(ctx.name("g"), topic);
+        Ctx.settle(consumer);
+        Producer producer = ctx.producer(topic);
+        for (int i = 0; i < 12; i++) {
+            producer.send(Ctx.plain(topic, "body " + i));
+        }
+        List<MessageView> got = new ArrayList<>();
+        long limit = System.currentTimeMillis() + Ctx.DELIVERY_MS;
+        while (got.size() < 12 && System.currentTimeMillis() < limit) {
+            got.addAll(consumer.receive(32, Duration.ofSeconds(60)));
+        }
+        for (MessageView view : got) {
+            consumer.changeInvisibleDuration(view, Duration.ofSeconds(8));
+            consumer.ack(view);
+        }
+        Ctx.equal("received", 12, got.size());
+        for (int polls = 0; polls < 3; polls++) {
+            Ctx.equal("nothing more", List.of(), consumer.receive(32, Duration.ofSeconds(60)));
+        }
     }
 
     static void longPolling(Ctx ctx) throws Exception {
