@@ -454,6 +454,13 @@ class FrameReader {
 
   push(chunk: Buffer): void {
     if (this.#done) return;
+    // Mostly one chunk is one message.
+    if (this.#bytes === 0 && chunk.length >= HEAD_BYTES && chunk.readUInt32BE(1) === chunk.length - HEAD_BYTES) {
+      if (chunk.length - HEAD_BYTES <= this.#bytesMax) {
+        this.onMessage(chunk.subarray(HEAD_BYTES), chunk[0] === 1);
+        return;
+      }
+    }
     this.#parts.push(chunk);
     this.#bytes += chunk.length;
     this.#count(chunk.length);
