@@ -57,8 +57,7 @@ const places = Array.from({ length: GROUPS }, (_, g) => {
   return { topic, group };
 });
 for (let g = 0; g < GROUPS; g++) await createResources(server.brokerPort, `${run}${g}`, ["send"]);
-const producer = new Wire(address, "producer");
-problems.push(...(await makeOddCalls(producer)));
+await odd();
 // A first small wave, so that what everything needs once is there.
 await wave("first", 5 * GROUPS);
 const base = look();
@@ -67,9 +66,8 @@ const after = [];
 for (let w = 1; w <= Number(options.waves); w++) after.push(await wave(`wave ${w}`, count));
 const growth = after.at(-1).rssMib - after[0].rssMib;
 if (after.length > 1 && growth > GROWTH_MIB_MAX) problems.push(`the last wave cost ${growth} MiB more than the first`);
-await slowReaders(Number(options.slow));
-problems.push(...(await makeOddCalls(producer)));
-producer.destroy();
+if (Number(options.slow) > 0) await withProducer((producer) => slowReaders(Number(options.slow), producer));
+await odd();
 const { code, killed } = await server.stop();
 if (options.server === "skylark" && (code !== 0 || killed)) problems.push(`a SIGTERM ended the server with ${code}`);
 rmSync(dir, { recursive: true, force: true });
@@ -78,6 +76,20 @@ console.log(
   `load: ${problems.length === 0 ? "1 passed, 0 failed" : `0 passed, 1 failed (${problems.length} problems)`}`,
 );
 process.exit(problems.length === 0 ? 0 : 1);
+
+/** A connection for a while: one without calls is closed by the server after two minutes. */
+async function withProducer(work) {
+  const producer = new Wire(address, "producer");
+  try {
+    return await work(producer);
+  } finally {
+    producer.destroy();
+  }
+}
+
+async function odd() {
+  problems.push(...(await withProducer(makeOddCalls)));
+}
 
 /** They come, wait, are given messages, and go; what the server looked like with all of them. */
 async function wave(name, size) {
@@ -98,7 +110,7 @@ async function wave(name, size) {
   await sleep(HOLD_MS);
   const idle = ((cpuSeconds([server.pid]) - cpu) / HOLD_MS) * 1000;
   const full = look();
-  const lateness = await deliver(name, members);
+  const lateness = await withProducer((producer) => deliver(name, members, producer));
   for (const member of members) problems.push(...member.problems);
   await Promise.all(members.map((member, i) => member.leave(i % 2 === 0)));
   await Promise.all(polls);
@@ -106,7 +118,7 @@ async function wave(name, size) {
   const left = look();
   const kib = Math.round(((full.rssMib - before.rssMib) * 1024) / size);
   console.log(
-    `${name}: ${size} clients in ${Math.round(joinedMs)} ms, RSS ${full.rssMib} MiB (${kib} KiB each), waiting takes ${(idle * 100).toFixed(1)} % of a core; ` +
+    `${name}: ${size} clients in ${Math.round(joinedMs)} ms, RSS ${full.rssMib} MiB${size >= 1_000 ? ` (${kib} KiB each)` : ""}, waiting takes ${(idle * 100).toFixed(1)} % of a core; ` +
       `${lateness.length} messages, ms to the client: p50 ${at(lateness, 0.5)}, p99 ${at(lateness, 0.99)}; when gone RSS ${left.rssMib} MiB, ${left.fds} descriptors`,
   );
   if (size >= 1_000 && kib > CLIENT_KIB_MAX) problems.push(`${name}: ${kib} KiB for each client`);
@@ -114,7 +126,7 @@ async function wave(name, size) {
 }
 
 /** One message after the other to each group; each must reach one member. Milliseconds each took. */
-async function deliver(name, members) {
+async function deliver(name, members, producer) {
   const sentAt = new Map();
   for (let m = 0; m < MESSAGES_PER_GROUP; m++) {
     await Promise.all(
@@ -138,8 +150,7 @@ async function deliver(name, members) {
 }
 
 /** Receives that are never read: their bytes are bounded, their streams are cut, what they held is given to others. */
-async function slowReaders(size) {
-  if (size === 0) return;
+async function slowReaders(size, producer) {
   const [{ topic, group }] = places;
   const reader = new Member(address, `${run}-reader`, topic, group);
   await reader.join();
