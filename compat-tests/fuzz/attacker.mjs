@@ -8,8 +8,8 @@ import { decodeReply, encodeRequest, Splitter } from "../chaos/lib/wire.mjs";
 import { Grammar } from "./grammar.mjs";
 
 const { seed, frames: frameLimit, parallel, targets, only } = workerData;
-/** Opaques of probes; the grammar counts from 1. */
-const PROBE_OPAQUE = 0x40000000;
+/** Opaques of probes; the grammar counts from 1. Many bits apart: one flipped bit once made of a frame's opaque that of the probe behind it. */
+const PROBE_OPAQUE = 0x5a5a5a00;
 const ANSWER_MS = 1_000;
 /** Answers to the other frames may take longer than the probe's: they were not held to be fast. */
 const LATE_MS = 5_000;
