@@ -10,7 +10,6 @@
 // Rows where Skylark asks for more, on purpose, stand in src/auth/accessRules.ts; there Apache must let everybody through.
 
 import { execFile, execFileSync } from "node:child_process";
-import { createHmac } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,6 +22,7 @@ import { ApacheServer } from "../lib/apache.mjs";
 import { apacheLib, Missing } from "../lib/build.mjs";
 import { freePorts } from "../lib/ports.mjs";
 import { SkylarkServer } from "../lib/skylark.mjs";
+import { makeUsers, ROOT, SETTINGS, signed, user } from "./lib.mjs";
 
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 400;
 const show = process.argv.includes("--show");
@@ -33,16 +33,6 @@ const LIMIT_MS = 10_000;
 const CLIENT_LIMIT_MS = 150_000;
 const COMERS_JAVA = fileURLToPath(new URL("src/Comers.java", import.meta.url));
 
-const ROOT = { accessKey: "root", secretKey: "root-secret" };
-const SETTINGS = {
-  authenticationEnabled: true,
-  authorizationEnabled: true,
-  authenticationMetadataProvider:
-    "org.apache.rocketmq.auth.authentication.provider.LocalAuthenticationMetadataProvider",
-  authorizationMetadataProvider: "org.apache.rocketmq.auth.authorization.provider.LocalAuthorizationMetadataProvider",
-  initAuthenticationUser: JSON.stringify({ username: ROOT.accessKey, password: ROOT.secretKey }),
-  innerClientAuthenticationCredentials: JSON.stringify(ROOT),
-};
 const ACTIONS = ["Pub", "Sub", "Create", "Update", "Delete", "Get", "List"];
 const KINDS = ["Topic", "Group", "Cluster"];
 
@@ -145,21 +135,6 @@ function bodyOf(name) {
   return body === undefined ? undefined : Buffer.from(JSON.stringify(body));
 }
 
-/** The fields of a request as AclClientRPCHook signs them. */
-function signed(ext, body, { accessKey, secretKey }) {
-  const fields = { ...ext, AccessKey: accessKey };
-  const hmac = createHmac("sha1", secretKey);
-  hmac.update(
-    Object.keys(fields)
-      .sort()
-      .map((name) => fields[name])
-      .join(""),
-  );
-  if (body !== undefined) hmac.update(body);
-  return { ...fields, Signature: hmac.digest("base64") };
-}
-
-const user = (accessKey) => ({ accessKey, secretKey: `${accessKey}-secret` });
 const COMERS = [
   ["nobody", undefined],
   ["unknown user", user("ghost")],
@@ -200,27 +175,6 @@ const RIGHTS = {
   ),
 };
 
-async function makeUsers(client) {
-  const ask = async (code, ext, body) => {
-    const bytes = Buffer.from(JSON.stringify(body));
-    const reply = await client.ask(code, signed(ext, bytes, ROOT), bytes);
-    if (reply.code !== 0) throw new Error(`${JSON.stringify(ext)}: ${reply.code} ${reply.remark}`);
-  };
-  for (const username of ["powerless", "disabled", ...Object.keys(RIGHTS)]) {
-    const body = {
-      password: user(username).secretKey,
-      userType: "Normal",
-      userStatus: username === "disabled" ? "disable" : "enable",
-    };
-    await ask(RequestCode.AUTH_CREATE_USER, { username }, body);
-  }
-  for (const [username, entries] of Object.entries(RIGHTS)) {
-    const subject = `User:${username}`;
-    const body = { subject, policies: [{ policyType: "Custom", entries }] };
-    await ask(RequestCode.AUTH_CREATE_ACL, { subject }, body);
-  }
-}
-
 /** What the official client is told, line by line. */
 async function clientsOf({ namesrvAddr }, root, dir, lib) {
   const fields = { topic: "Orders", ...NEEDED.UPDATE_AND_CREATE_TOPIC };
@@ -250,7 +204,7 @@ async function answersOf(kind, name, basePort, lib) {
   try {
     const root = await RawClient.open({ port: brokerPort });
     clients.set("root", root);
-    await makeUsers(root);
+    await makeUsers(root, RIGHTS);
     const answers = new Map();
     for (const [comer, credentials] of COMERS) {
       const client = await RawClient.open({ port: brokerPort });

@@ -13,11 +13,12 @@ export class Rpc {
   #client;
   #metadata = new grpc.Metadata();
 
-  /** @param {object} [channel] grpc-js' channel options */
-  constructor(address, clientId, channel = {}) {
+  /** @param {object} [channel] grpc-js' channel options @param {Record<string, string>} [more] headers of every call */
+  constructor(address, clientId, channel = {}, more = {}) {
     this.#client = new grpc.Client(address, grpc.credentials.createInsecure(), channel);
     const headers = { "client-id": clientId, language: "JAVA", "client-version": "5.2.0", protocol: "v2" };
     for (const [name, value] of Object.entries(headers)) this.#metadata.set(`x-mq-${name}`, value);
+    for (const [name, value] of Object.entries(more)) this.#metadata.set(name, value);
   }
 
   /** A unary call by the method's name. */
@@ -72,6 +73,25 @@ export class Rpc {
       );
       stream.on("error", reject);
       stream.once("data", () => resolve(stream));
+      stream.write({ settings });
+    });
+  }
+
+  /** The status of the first answer to these settings. */
+  greet(settings) {
+    return new Promise((resolve, reject) => {
+      const stream = this.#client.makeBidiStreamRequest(
+        `${SERVICE}Telemetry`,
+        encode("TelemetryCommand"),
+        decode("TelemetryCommand"),
+        this.#metadata,
+      );
+      stream.on("error", reject);
+      stream.on("end", () => reject(new Error("the stream ended without an answer")));
+      stream.once("data", ({ status }) => {
+        resolve(status);
+        stream.cancel();
+      });
       stream.write({ settings });
     });
   }

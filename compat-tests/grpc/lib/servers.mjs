@@ -26,10 +26,14 @@ const SETTINGS = {
 /** Offset of the gRPC port behind the NameServer's: no other port of the block lies there. */
 const GRPC_OFFSET = 13;
 
-/** @param kind see README.md @param {{ settings?: object }} options settings: the broker's, beyond those that the scenarios need */
-export function makeServer(kind, { dir, namesrvPort, brokerPort, lib, settings: own = {} }) {
+/**
+ * @param kind see README.md
+ * @param {{ settings?: object, proxySettings?: object }} options settings: the broker's, beyond those that the scenarios need;
+ *   proxySettings: of Apache's rmq-proxy.json
+ */
+export function makeServer(kind, { dir, namesrvPort, brokerPort, lib, settings: own = {}, proxySettings = {} }) {
   const settings = { ...SETTINGS, ...own };
-  const options = { dir, namesrvPort, brokerPort, grpcPort: namesrvPort + GRPC_OFFSET, lib, settings };
+  const options = { dir, namesrvPort, brokerPort, grpcPort: namesrvPort + GRPC_OFFSET, lib, settings, proxySettings };
   switch (kind) {
     case "skylark":
       return new Skylark(options);
@@ -121,6 +125,7 @@ class ApacheProxy {
         namesrvAddr,
         grpcServerPort: grpcPort,
         remotingListenPort: namesrvPort + 15,
+        ...this.proxySettings,
       }),
     );
     const args = ["-pc", file, "-pm", this.mode === "local" ? "local" : "cluster", "-n", namesrvAddr];
