@@ -1,8 +1,9 @@
 // Who may do what on the 5.x protocol: every method that Apache's proxy has, called by everybody there can be, of Apache 5.5.0 (broker and
 // proxy in one process) and of Skylark.
 //
-//   node compat-tests/auth/grpc.mjs [--show]
+//   node compat-tests/auth/grpc.mjs [--show] [--clients]
 //
+// With --clients the official clients of 5.x (Java, Go) run a few scenarios with credentials, and one of them with a wrong password.
 // Code and words of each refusal are compared; a call that is let through only has to be let through by both.
 
 import { createHmac } from "node:crypto";
@@ -10,11 +11,14 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RawClient } from "../chaos/lib/client.mjs";
+import { runClient } from "../grpc/lib/clientRun.mjs";
+import { CLIENTS } from "../grpc/lib/clients.mjs";
+import { createResources } from "../grpc/lib/resources.mjs";
 import { Rpc } from "../grpc/lib/rpc.mjs";
 import { makeServer } from "../grpc/lib/servers.mjs";
-import { apacheLib, Missing } from "../lib/build.mjs";
+import { apacheLib, Missing, WORK } from "../lib/build.mjs";
 import { freePorts } from "../lib/ports.mjs";
-import { makeUsers, ROOT, SETTINGS, user } from "./lib.mjs";
+import { makeUsers, ROOT, SETTINGS, signed, user } from "./lib.mjs";
 
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 600;
 const show = process.argv.includes("--show");
@@ -22,6 +26,10 @@ const UNAUTHORIZED = 40100;
 const DATE = "20260101T000000Z";
 const PRODUCER = 1;
 const PUSH_CONSUMER = 2;
+const LOG_DIR = join(WORK, "logs", "auth-grpc");
+mkdirSync(LOG_DIR, { recursive: true });
+/** What official clients did: [what, whether as wanted, detail]. */
+const clientOutcomes = [];
 const tempDir = mkdtempSync(join(tmpdir(), "skylark-auth-grpc-"));
 
 /** What Apache's proxy is told beyond broker.conf: it asks its own process for users. */
@@ -63,6 +71,7 @@ const CALLS = [
 const KINDS = ["Topic", "Group"];
 const ACTIONS = ["Pub", "Sub", "Get"];
 const RIGHTS = {
+  app: ["Topic:*", "Group:*"].map((resource) => ({ resource, actions: ["Pub", "Sub"], decision: "Allow" })),
   both: ["Topic:T", "Group:G"].map((resource) => ({ resource, actions: ["Pub", "Sub"], decision: "Allow" })),
   denied: [
     { resource: "*", actions: ["All"], decision: "Allow" },
@@ -110,6 +119,34 @@ async function firstAnswer(rpc, [name, request, , kind]) {
   return rpc.greet(request);
 }
 
+const withClients = process.argv.includes("--clients");
+const CLIENT_IDS = ["java-5.2.0", "go-5.1.3"];
+const SCENARIOS = ["send", "push", "transaction"];
+
+/** Official clients against one server: each scenario must pass with credentials, and fail with a wrong password. */
+async function clientsOf(server, place) {
+  const outcomes = [];
+  for (const client of CLIENTS.filter(({ id }) => CLIENT_IDS.includes(id))) {
+    const variant = { ...(await client.prepare()), id: client.id, tls: false };
+    for (const secretKey of [user("app").secretKey, "wrong"]) {
+      const names = secretKey === "wrong" ? SCENARIOS.slice(0, 1) : SCENARIOS;
+      const run = `${client.id.slice(0, 2)}${secretKey.length}`;
+      await createResources(place.brokerPort, run, names, (ext, body) => signed(ext, body, ROOT));
+      const env = { ...variant.env, ROCKETMQ_ACCESS_KEY: "app", ROCKETMQ_SECRET_KEY: secretKey };
+      const results = await runClient({ ...variant, env }, server, names, run, { logDir: LOG_DIR, parallel: 3 });
+      for (const [name, { ok, detail }] of results) {
+        const wanted = secretKey !== "wrong";
+        outcomes.push([
+          `${server.kind}: ${client.id} ${name}${wanted ? "" : " with a wrong password"}`,
+          ok === wanted,
+          detail,
+        ]);
+      }
+    }
+  }
+  return outcomes;
+}
+
 async function answersOf(kind, basePort, lib) {
   const dir = join(tempDir, kind);
   mkdirSync(dir, { recursive: true });
@@ -131,6 +168,7 @@ async function answersOf(kind, basePort, lib) {
       }
       rpc.close();
     }
+    for (const outcome of withClients ? await clientsOf(server, place) : []) clientOutcomes.push(outcome);
     return answers;
   } finally {
     await server.stop();
@@ -165,6 +203,11 @@ for (const [name, , what] of CALLS) {
     failed++;
     console.log(`FAILED  ${name} ${what ?? ""}\n    ${differences.join("\n    ")}`);
   }
+}
+for (const [what, ok, detail] of clientOutcomes) {
+  if (ok) passed++;
+  else failed++;
+  console.log(`${ok ? "passed" : "FAILED"}  ${what}${ok ? "" : `: ${detail}`}`);
 }
 rmSync(tempDir, { recursive: true, force: true });
 console.log(`${CALLS.length} calls by ${COMERS.length} comers`);

@@ -58,6 +58,7 @@ export class Decisions implements Wants {
   #request = "";
   #username: string | undefined;
   #refusal: string | undefined;
+  #isSuper = false;
 
   /** @param ip where the requests come from */
   constructor(parts: DecisionParts, ip: string) {
@@ -110,15 +111,15 @@ export class Decisions implements Wants {
     this.#username = username;
     this.#refusal = undefined;
     remembered.at(this.#parts.users, username);
-    if (remembered.user?.type === "Super") {
-      if (this.#audit.isLevelEnabled("debug")) this.#tell("granted", "*", ["All"]);
-      return undefined;
-    }
+    this.#isSuper = remembered.user?.type === "Super";
+    if (this.#isSuper && this.#audit.isLevelEnabled("debug")) this.#tell("granted", "*", ["All"]);
     try {
       access(asked, this);
     } catch (error) {
       const { message } = error as Error;
-      this.#refusal = error instanceof AuthError ? message : `parse authorization context error. ${message}`;
+      if (error instanceof AuthError) this.#refusal = message;
+      // What a super user got wrong, the row itself says better.
+      else if (!this.#isSuper) this.#refusal = `parse authorization context error. ${message}`;
     }
     return this.#refusal;
   }
@@ -136,7 +137,7 @@ export class Decisions implements Wants {
   }
 
   #decide(allowed: Map<ActionSet, Set<string>>, type: ResourceType, name: string, actions: ActionSet): void {
-    if (this.#refusal !== undefined) return;
+    if (this.#refusal !== undefined || this.#isSuper) return;
     let names = allowed.get(actions);
     // Who wants a line for every decision gets one for the remembered ones, too.
     if (names?.has(name) && !this.#audit.isLevelEnabled("debug")) return;

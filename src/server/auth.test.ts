@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { createHmac } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -171,6 +171,16 @@ describe("a slave", () => {
     await expect.poll(users, { timeout: 20_000 }).toContain('"username":"bob"');
     asked.close();
     await slave.close();
+  });
+});
+
+describe("the file of users", () => {
+  it("is for the server's own user only", async () => {
+    const store = mkdtempSync(join(tmpdir(), "skylark-auth-"));
+    const own = await startCluster({ store, config: CONTROLLED });
+    await own.close();
+    expect(statSync(join(store, "config", "auth.json")).mode & 0o777).toBe(0o600);
+    rmSync(store, { recursive: true, force: true });
   });
 });
 

@@ -43,7 +43,11 @@ export function openAuth(runtime: Runtime, config: BrokerConfig, bind: string): 
     );
   }
   const tables = settings.configured
-    ? new AuthTables(new MetadataFile(disk, path.join(config.storePathRootDir, "config", "auth.json")), clock, log)
+    ? new AuthTables(
+        new MetadataFile(disk, path.join(config.storePathRootDir, "config", "auth.json"), undefined, true),
+        clock,
+        log,
+      )
     : undefined;
   const plain = settings.plain ? new WatchedPlainUsers(runtime, config.rocketmqHome) : undefined;
   const users = plain?.users ?? tables;

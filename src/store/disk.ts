@@ -35,9 +35,9 @@ export interface DiskSpace {
 export interface Disk {
   /**
    * Opens for reading and writing, with `readOnly` for reading only. With `create`, makes the file (empty) when missing;
-   * otherwise throws ENOENT.
+   * otherwise throws ENOENT. With `private`, a file that is made is for this process' user only.
    */
-  open(file: string, options?: { create?: boolean; readOnly?: boolean }): DiskFile;
+  open(file: string, options?: { create?: boolean; readOnly?: boolean; private?: boolean }): DiskFile;
   exists(file: string): boolean;
   /** Makes the directory and its parents. */
   mkdir(dir: string): void;
@@ -124,7 +124,7 @@ export const nodeDisk: Disk = {
   open(file, options) {
     const mode = options?.readOnly ? fs.constants.O_RDONLY : fs.constants.O_RDWR;
     const flags = mode | (options?.create ? fs.constants.O_CREAT : 0);
-    return new NodeFile(file, fs.openSync(file, flags, 0o644));
+    return new NodeFile(file, fs.openSync(file, flags, options?.private ? 0o600 : 0o644));
   },
   exists: (file) => fs.existsSync(file),
   mkdir(dir) {

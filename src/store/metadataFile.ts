@@ -11,6 +11,7 @@ export class MetadataFile {
   readonly path: string;
   readonly #disk: Disk;
   readonly #waitFor: (() => Promise<void>) | undefined;
+  readonly #isPrivate: boolean;
   /** The newest content that no write has taken yet. */
   #next: () => string = () => "";
   #running: Promise<void> | undefined;
@@ -19,11 +20,13 @@ export class MetadataFile {
   /**
    * @param waitFor makes durable what the content speaks of, before the content may be: an offset that survives power
    *   loss while its message does not would make a consumer pass over the messages that come in its place
+   * @param isPrivate the content has secrets: nobody but this process' user may read the file
    */
-  constructor(disk: Disk, file: string, waitFor?: () => Promise<void>) {
+  constructor(disk: Disk, file: string, waitFor?: () => Promise<void>, isPrivate = false) {
     this.#disk = disk;
     this.path = file;
     this.#waitFor = waitFor;
+    this.#isPrivate = isPrivate;
   }
 
   /**
@@ -82,7 +85,7 @@ export class MetadataFile {
     disk.mkdir(dir);
     const bytes = Buffer.from(content(), "utf8");
     await this.#waitFor?.();
-    const file = disk.open(temporary, { create: true });
+    const file = disk.open(temporary, { create: true, private: this.#isPrivate });
     try {
       file.truncate(0);
       file.write(bytes, 0, bytes.length, 0);

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"sync"
@@ -28,7 +29,10 @@ type ctx struct {
 func (c *ctx) name(suffix string) string { return c.prefix + suffix }
 
 func (c *ctx) config(group string) *rmq.Config {
-	return &rmq.Config{Endpoint: c.endpoints, ConsumerGroup: group, Credentials: &credentials.SessionCredentials{}}
+	return &rmq.Config{Endpoint: c.endpoints, ConsumerGroup: group, Credentials: &credentials.SessionCredentials{
+		AccessKey:    os.Getenv("ROCKETMQ_ACCESS_KEY"),
+		AccessSecret: os.Getenv("ROCKETMQ_SECRET_KEY"),
+	}}
 }
 
 func (c *ctx) own(stop func() error) {

@@ -19,10 +19,11 @@ const GROUP_DEFAULTS = {
   notifyConsumerIdsChangedEnable: true,
 };
 
-export async function createResources(brokerPort, run, names) {
+/** @param {(ext: object, body?: Buffer) => object} sign adds a signature to the fields of a request, where that is asked for */
+export async function createResources(brokerPort, run, names, sign = (ext) => ext) {
   const client = await RawClient.open({ port: brokerPort });
   const ask = async (code, ext, body) => {
-    const reply = await client.ask(code, ext, body);
+    const reply = await client.ask(code, sign(ext, body), body);
     if (reply.code !== 0) throw new Error(`request ${code} ${JSON.stringify(ext)}: ${reply.code} ${reply.remark}`);
   };
   try {

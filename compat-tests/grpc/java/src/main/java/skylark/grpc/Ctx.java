@@ -12,7 +12,9 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.apache.rocketmq.client.apis.ClientConfiguration;
+import org.apache.rocketmq.client.apis.ClientConfigurationBuilder;
 import org.apache.rocketmq.client.apis.ClientServiceProvider;
+import org.apache.rocketmq.client.apis.StaticSessionCredentialsProvider;
 import org.apache.rocketmq.client.apis.consumer.FilterExpression;
 import org.apache.rocketmq.client.apis.consumer.MessageListener;
 import org.apache.rocketmq.client.apis.consumer.PushConsumer;
@@ -53,7 +55,13 @@ final class Ctx implements AutoCloseable {
     }
 
     ClientConfiguration configuration() {
-        return ClientConfiguration.newBuilder().setEndpoints(endpoints).enableSsl(tls).setRequestTimeout(Duration.ofSeconds(10)).build();
+        ClientConfigurationBuilder builder = ClientConfiguration.newBuilder()
+            .setEndpoints(endpoints).enableSsl(tls).setRequestTimeout(Duration.ofSeconds(10));
+        String accessKey = System.getenv("ROCKETMQ_ACCESS_KEY");
+        if (accessKey != null) {
+            builder.setCredentialProvider(new StaticSessionCredentialsProvider(accessKey, System.getenv("ROCKETMQ_SECRET_KEY")));
+        }
+        return builder.build();
     }
 
     Producer producer(String... topics) throws Exception {
