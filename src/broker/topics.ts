@@ -71,6 +71,8 @@ export class Topics {
   readonly #system = new Set<string>(commonSystemTopics());
   readonly #listeners: TopicsChanged[] = [];
   readonly #saving: TableFile;
+  /** The file was there and whole: what is not in it, the broker does not have. */
+  #known = false;
 
   constructor(options: TopicOptions, file: MetadataFile, clock: Clock, log: Logger) {
     this.#options = options;
@@ -90,6 +92,11 @@ export class Topics {
 
   has(topic: string): boolean {
     return this.#table.has(topic) || this.#isLight(topic);
+  }
+
+  /** Whether it is sure that the broker does not have a topic any more, so that nobody will ever miss its messages. */
+  isGone(topic: string): boolean {
+    return this.#known && !this.#table.has(topic) && !this.isSystem(topic) && !isLmq(topic);
   }
 
   /** LmqTopicConfigManager: one queue, read and write, never stored and never registered. */
@@ -323,10 +330,13 @@ export class Topics {
   }
 
   #load(): void {
-    const stored = this.#file.load(decodeTopicConfigWrapper, (file, reason) =>
-      this.#log.error({ file, reason }, "topics not read from this file"),
-    );
+    let damaged = false;
+    const stored = this.#file.load(decodeTopicConfigWrapper, (file, reason) => {
+      damaged = true;
+      this.#log.error({ file, reason }, "topics not read from this file");
+    });
     if (stored === undefined) return;
+    this.#known = !damaged;
     for (const [name, config] of stored.topicConfigTable) this.#table.set(name, config);
     this.#dataVersion = stored.dataVersion;
   }

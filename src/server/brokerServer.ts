@@ -100,6 +100,8 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     stats,
     figures: recorders?.writeFigures,
     deliverTime: (level, storeTimestamp) => schedule?.levels.deliverTime(level, storeTimestamp) ?? storeTimestamp,
+    // A slave hears of new topics only now and then.
+    hasTopic: (topic) => config.brokerRole === "SLAVE" || !topics.isGone(topic),
     ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
   });
   disk.mkdir(path.join(root, "config"));

@@ -2,9 +2,11 @@
 import { Buffer } from "node:buffer";
 import { pino } from "pino";
 import { describe, expect, it } from "vitest";
+import { newTopicConfig } from "../protocol/bodies/topicConfig.ts";
 import type { SimDisk } from "../testing/simDisk.ts";
 import { SimDisk as Disk } from "../testing/simDisk.ts";
 import { COMMIT_LOG, Journal, ROOT, type Sent, SimStore, SMALL } from "../testing/simStore.ts";
+import { wireBroker } from "../testing/wireBroker.ts";
 
 const ALL = { acked: "all", syncedTo: 0, trimmedTo: 0 } as const;
 
@@ -132,3 +134,40 @@ describe("damage in the log below the checkpoint", () => {
 function topicAt(sent: Sent): number {
   return 48 + 8 + 8 + 8 + 4 + 8 + 4 + sent.body.length + 1;
 }
+
+describe("queues that are all rebuilt", () => {
+  it("are those of the topics that the broker has: a deleted one does not come back", async () => {
+    const broker = await wireBroker();
+    const put = async (topic: string, body: string) => {
+      const done = broker.store.put({
+        topic,
+        queueId: 0,
+        body: Buffer.from(body),
+        properties: new Map([["KEYS", body]]),
+      });
+      await broker.clock.settle();
+      return done;
+    };
+    for (const topic of ["Kept", "Gone", "Again"]) {
+      broker.topics.createIfAbsent(newTopicConfig(topic, { readQueueNums: 1, writeQueueNums: 1, perm: 6 }));
+      await put(topic, `${topic} 1`);
+    }
+    const client = broker.client();
+    for (const topic of ["Gone", "Again"]) {
+      expect((await client.ask("DELETE_TOPIC_IN_BROKER", { topic })).code).toBe(0);
+    }
+    broker.topics.createIfAbsent(newTopicConfig("Again", { readQueueNums: 1, writeQueueNums: 1, perm: 6 }));
+    await put("Again", "Again 2");
+    const { disk, clock } = broker;
+    await broker.close();
+    disk.erase(`${ROOT}/consumequeue/Kept`);
+    const after = await wireBroker({}, disk, clock.now() + 1_000);
+    expect(after.store.topics()).toContain("Kept");
+    expect(after.store.topics()).not.toContain("Gone");
+    expect(after.store.maxOffset("Kept", 0)).toBe(1);
+    const [unit, ...more] = await after.store.units("Again", 0, 0, 10);
+    expect(more).toEqual([]);
+    expect((await after.store.messageAt(unit.logOffset))?.body.toString()).toBe("Again 2");
+    await after.close();
+  });
+});

@@ -5,7 +5,7 @@
  */
 import * as path from "node:path";
 import type { Clock } from "../base/clock.ts";
-import { javaHashUtf8 } from "../base/javaHash.ts";
+import { javaHashCode, javaHashUtf8 } from "../base/javaHash.ts";
 import type { Logger } from "../base/log.ts";
 import { MessageDraft } from "../message/draft.ts";
 import { isLmq, LMQ_QUEUE_ID, lmqPlaces, topicAllowsLmq } from "../message/lmq.ts";
@@ -56,6 +56,8 @@ export interface DerivedContext {
   gate: WriteGate;
   options: StoreOptions;
   deliverTime: DeliverTime | undefined;
+  /** Whether the broker has a topic; of one that it deleted, nothing comes back. Absent: it has all. */
+  hasTopic: ((topic: string) => boolean) | undefined;
 }
 
 export class DerivedFiles {
@@ -79,6 +81,8 @@ export class DerivedFiles {
   #failed = false;
   /** While recovery rebuilds all queues: those it has begun anew. */
   #rebuilt: Set<ConsumeQueue> | undefined;
+  /** While recovery runs: what lies below this log offset was listed before. */
+  #listedTo = 0;
   /** Counts deleted topics, so that a checkpoint under way does not count their units. */
   #topicsDeleted = 0;
   #writing = false;
@@ -127,6 +131,7 @@ export class DerivedFiles {
     segments: Segments,
     repairs: string[],
   ): Promise<{ queues: boolean; index: boolean }> {
+    this.#listedTo = durable;
     const trusted = clean ? Number.POSITIVE_INFINITY : from;
     repairs.push(...this.queues.load(trusted));
     const loaded = this.index?.load(trusted) ?? { damaged: "", removed: "" };
@@ -169,17 +174,23 @@ export class DerivedFiles {
     if (transaction === TRANSACTION_PREPARED || transaction === TRANSACTION_ROLLBACK) return true;
     this.#scan.scan(view.buf, view.propertiesAt, view.propertiesAt + view.propertiesBytes);
     const topic = view.topic();
-    const queue = this.queues.getOrCreate(topic, view.queueId);
-    if (!this.#relist(queue, view.queueOffset, view, fill)) return false;
+    const queue = this.#wasDeleted(topic, view) ? undefined : this.queues.getOrCreate(topic, view.queueId);
+    if (queue !== undefined && !this.#relist(queue, view.queueOffset, view, fill)) return false;
     if (this.#lmq && topicAllowsLmq(topic) && !this.#relistInLmqs(view, fill)) return false;
     if (this.index && view.logOffset > this.index.endLogOffset) {
       const draft = this.#draft;
       draft.properties = view.buf;
       draft.storeTimestamp = view.storeTimestamp;
-      this.index.stage(draft, this.#scan, queue.keyHashPrefix, view.logOffset);
+      this.index.stage(draft, this.#scan, queue?.keyHashPrefix ?? javaHashCode(`${topic}#`), view.logOffset);
       this.index.grant(view.logOffset + 1);
     }
     return true;
+  }
+
+  /** Whether a record was listed before, and its queue went with its topic. */
+  #wasDeleted(topic: string, view: RecordView): boolean {
+    if (view.logOffset >= this.#listedTo || this.queues.get(topic, view.queueId) !== undefined) return false;
+    return this.#context.hasTopic?.(topic) === false;
   }
 
   /** Lists a record that recovery found at its offset in a queue; see {@link redispatch}. */
@@ -238,6 +249,7 @@ export class DerivedFiles {
       if (!clean) this.#unsyncedQueues.add(queue);
     }
     this.#rebuilt = undefined;
+    this.#listedTo = 0;
   }
 
   #tagsCodeOf(view: RecordView): number {

@@ -61,6 +61,8 @@ export interface StoreContext {
   /** Host bytes that records carry as their store host. */
   storeHost: Buffer;
   deliverTime?: DeliverTime;
+  /** See {@link DerivedContext.hasTopic}. */
+  hasTopic?: (topic: string) => boolean;
   /** Counts what is appended; the caller's own object, so that counting costs an addition. */
   counters?: AppendCounters;
   /** Counts each queue's messages as they become visible. */
@@ -111,6 +113,7 @@ export class MessageStore implements Store {
       gate: this.#gate,
       options: context.options,
       deliverTime: context.deliverTime,
+      hasTopic: context.hasTopic,
     });
     this.#queues = this.#derived.queues;
   }

@@ -215,6 +215,7 @@ export async function wireBroker(
     counters,
     stats,
     deliverTime: (level, time) => schedule?.levels.deliverTime(level, time) ?? time,
+    hasTopic: (topic) => !topics.isGone(topic),
   });
   disk.mkdir(`${ROOT}/config`);
   const topics = new Topics(config, file("topics.json"), clock, log);
