@@ -47,6 +47,10 @@ export const PULL_HOLDS_MAX = 100_000;
 export const QUEUE_LOCKS_MAX = 200_000;
 /** Appends that may wait for their acknowledgement (a stalled disk under SYNC_FLUSH); above it sends are refused as busy. */
 export const APPENDS_PENDING_MAX = 131_072;
+/** A client's heartbeat, queue locks or acknowledgements: thousands of each. Reading 16 MiB of JSON would stop the broker for a second. */
+export const CLIENT_BODY_BYTES_MAX = 2 * MIB;
+/** Characters of a subscription's expression; compiling a MiB of SQL92 would take a tenth of a second, at every pull that brings it. */
+export const EXPRESSION_CHARS_MAX = 64 * KIB;
 /** Nesting of an SQL92 expression: parsing and evaluating recurse this deep. Chains of AND and OR count as one level. */
 export const SQL_DEPTH_MAX = 256;
 /** Compiled filters of pulls that bring their own expression; all are forgotten when there are more. */

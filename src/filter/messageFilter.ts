@@ -2,7 +2,7 @@
  * Which messages a subscription wants: TAG or SQL92 expressions as predicates for those who read queues (pull, POP,
  * notifications). Mirrors FilterAPI.build, ExpressionType, and FilterFactory of Apache.
  */
-import { FILTER_CACHED_CHARS_MAX, FILTERS_CACHED_MAX } from "../base/limits.ts";
+import { EXPRESSION_CHARS_MAX, FILTER_CACHED_CHARS_MAX, FILTERS_CACHED_MAX } from "../base/limits.ts";
 import { SqlFilter } from "./sqlFilter.ts";
 import { subscribedTags } from "./tags.ts";
 import type { UnitFilter } from "./unitFilter.ts";
@@ -20,6 +20,9 @@ export function isTagType(type: string | undefined): boolean {
  * @throws Error (a SqlError with line and column for SQL92) saying what is wrong; fit to be sent as a remark
  */
 export function compileFilter(expression: string | undefined, type: string | undefined): UnitFilter {
+  if (expression !== undefined && expression.length > EXPRESSION_CHARS_MAX) {
+    throw new Error(`the expression has ${expression.length} characters, at most ${EXPRESSION_CHARS_MAX} are compiled`);
+  }
   if (isTagType(type)) {
     const filter = subscribedTags(expression ?? "*");
     if (filter === undefined) throw new Error(`there is no tag in the expression ${JSON.stringify(expression)}`);

@@ -16,7 +16,7 @@ import { FLAG_ONEWAY } from "../protocol/headerView.ts";
 import { AckRequest, writeSuccess } from "../protocol/popCodec.ts";
 import type { MessageStore } from "../store/messageStore.ts";
 import { ackLite } from "./lite.ts";
-import { type BrokerParts, ok, refuse, requestRow } from "./parts.ts";
+import { type BrokerParts, clientBody, ok, refuse, requestRow } from "./parts.ts";
 
 export type AckParts = Omit<BrokerParts, "store"> & {
   readonly store: MessageStore;
@@ -188,7 +188,7 @@ function ackInOrder(
 /** BATCH_ACK_MESSAGE: parts that cannot be acknowledged are passed over, as in Apache. */
 function ackBatch(parts: AckParts, call: Call): Reply | Promise<Reply> {
   if (call.body.length === 0) return { code: ResponseCode.NO_MESSAGE };
-  const { acks } = decodeBatchAck(call.body);
+  const { acks } = decodeBatchAck(clientBody(call));
   if (acks.length === 0) return { code: ResponseCode.NO_MESSAGE };
   return new Promise((resolve) => {
     const sink = new BatchSink(resolve);

@@ -15,7 +15,7 @@ import {
 } from "../protocol/bodies/assignment.ts";
 import type { MessageQueue } from "../protocol/bodies/messageQueue.ts";
 import type { Call, Reply, Row } from "../protocol/dispatch.ts";
-import { type BrokerParts, ok, refuse, requestRow } from "./parts.ts";
+import { type BrokerParts, clientBody, ok, refuse, requestRow } from "./parts.ts";
 
 export type AssignmentParts = Pick<BrokerParts, "config" | "topics" | "groups" | "clients" | "log"> & {
   readonly requestModes: RequestModes;
@@ -27,7 +27,7 @@ const LMQ_PREFIX = "%LMQ%";
 export function assignmentRows(parts: AssignmentParts): Row[] {
   return [
     requestRow("QUERY_ASSIGNMENT", undefined, async (call) => {
-      const query = decodeAssignmentQuery(call.body);
+      const query = decodeAssignmentQuery(clientBody(call));
       const mode = modeOf(parts, query.topic, query.consumerGroup);
       return ok(undefined, encodeAssignments(await assignedQueues(parts, query, mode), mode.mode));
     }),
@@ -77,7 +77,7 @@ export async function assignedQueues(
 }
 
 async function setMode(parts: AssignmentParts, call: Call): Promise<Reply> {
-  const mode = decodeRequestMode(call.body);
+  const mode = decodeRequestMode(clientBody(call));
   if (mode.topic.startsWith(RETRY_PREFIX)) return refuse("NO_PERMISSION", "retry topic is not allowed to set mode");
   if (!parts.topics.has(mode.topic)) return refuse("TOPIC_NOT_EXIST", `topic[${mode.topic}] not exist`);
   if (parts.groups.find(mode.consumerGroup) === undefined) {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { CLIENT_BODY_BYTES_MAX } from "../base/limits.ts";
 import { encodeHeartbeatData, type HeartbeatData } from "../protocol/bodies/heartbeatData.ts";
 import type { SubscriptionData } from "../protocol/bodies/subscriptionData.ts";
 import { newSubscriptionGroupConfig } from "../protocol/bodies/subscriptionGroup.ts";
@@ -34,6 +35,14 @@ const heartbeat = (broker: FakeBroker, body: string, caller = new FakeCaller()) 
   broker.ask("HEART_BEAT", {}, { body, caller });
 
 describe("HEART_BEAT (rule 18)", () => {
+  it("is refused when it is so large that reading it would stop everybody else", async () => {
+    const broker = fakeBroker();
+    const subscriptions = Math.ceil(CLIENT_BODY_BYTES_MAX / JSON.stringify(sub("T10000")).length) + 1;
+    const topics = Array.from({ length: subscriptions }, (_, i) => `T${10_000 + i}`);
+    await expect(heartbeat(broker, beat({}, "g", topics))).rejects.toThrow(`at most ${CLIENT_BODY_BYTES_MAX} are read`);
+    expect((await heartbeat(broker, beat({}, "g", topics.slice(0, 1_000)))).code).toBe(0);
+  });
+
   it("registers producers and consumers, creates the group and its retry topic", async () => {
     const broker = fakeBroker();
     const reply = await heartbeat(broker, beat());

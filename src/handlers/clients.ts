@@ -17,7 +17,7 @@ import {
   UnregisterClientRequestHeader,
 } from "../protocol/generated/headers.ts";
 import { unsupportedFilter } from "./filterReplies.ts";
-import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
+import { type BrokerParts, clientBody, need, ok, refuse, requestRow } from "./parts.ts";
 
 type Parts = Pick<BrokerParts, "config" | "topics" | "groups" | "clients" | "locks">;
 
@@ -35,7 +35,7 @@ export function clientRows(parts: Parts): Row[] {
  * created is passed over in silence: the other groups of the client must not suffer from it.
  */
 function heartbeat(parts: Parts, call: Call): Reply {
-  const data = decodeHeartbeatData(call.body);
+  const data = decodeHeartbeatData(clientBody(call));
   const client = { caller: call.caller, clientId: data.clientID, language: call.language, version: call.version };
   const v2 = data.heartbeatFingerprint !== 0;
   // Without V2 the client must always send its subscriptions, so it is told that something changed.
@@ -90,7 +90,10 @@ function consumerList(parts: Parts, call: Call<GetConsumerListByGroupRequestHead
 
 /** A push consumer asks at its start whether the broker can filter the way it wants. */
 function checkClient(parts: Parts, call: Call): Reply {
-  const subscription = readBean("CheckClientRequestBody", call.body).bean("subscriptionData", readSubscriptionData);
+  const subscription = readBean("CheckClientRequestBody", clientBody(call)).bean(
+    "subscriptionData",
+    readSubscriptionData,
+  );
   if (subscription === undefined || isTagType(subscription.expressionType)) return ok();
   const { expressionType, subString } = subscription;
   if (!parts.config.enablePropertyFilter) return unsupportedFilter(expressionType);

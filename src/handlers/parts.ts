@@ -4,6 +4,7 @@
  */
 import type { Buffer } from "node:buffer";
 import type { Clock } from "../base/clock.ts";
+import { CLIENT_BODY_BYTES_MAX } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { Clients } from "../broker/clients.ts";
@@ -21,7 +22,8 @@ import type { Topics } from "../broker/topics.ts";
 import type { BrokerConfig } from "../config/index.ts";
 import type { BrokerMetrics } from "../metrics/brokerMetrics.ts";
 import type { BrokerStats } from "../metrics/brokerStats.ts";
-import { type Handler, type Lane, type Reply, type Row, row } from "../protocol/dispatch.ts";
+import { BodyError } from "../protocol/bodies/reader.ts";
+import { type Call, type Handler, type Lane, type Reply, type Row, row } from "../protocol/dispatch.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
 import type { HeaderSchema } from "../protocol/headerSchema.ts";
@@ -86,6 +88,15 @@ export function ok(header?: Reply["header"], body?: Buffer | string): Reply {
 
 export function refuse(code: keyof typeof ResponseCode, remark: string, header?: Reply["header"]): Reply {
   return { code: ResponseCode[code], remark, header };
+}
+
+/**
+ * The body of a request that every client sends all the time, and that has no reason to be large: it is read in one go.
+ * @throws BodyError when it is
+ */
+export function clientBody({ body }: Call): Buffer {
+  if (body.length <= CLIENT_BODY_BYTES_MAX) return body;
+  throw new BodyError(`the body has ${body.length} bytes, at most ${CLIENT_BODY_BYTES_MAX} are read`);
 }
 
 /**

@@ -154,7 +154,7 @@ export class CommitLog {
 
   /** Shows what memory holds of the newest chunk from `offset` on in {@link viewBuf}; false when it does not hold it. */
   viewTail(offset: number): boolean {
-    const chunk = this.#tail.holding(offset);
+    const chunk = this.#tail.find(offset, 1);
     return chunk !== undefined && this.#show(chunk.buf, offset - chunk.base, chunk.base + chunk.used - offset);
   }
 

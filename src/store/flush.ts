@@ -162,7 +162,7 @@ export class Flush {
 
   /** Syncs until everything below `logOffset` is durable; not beyond a failure. */
   async syncTo(logOffset: number): Promise<void> {
-    while (this.synced < Math.min(logOffset, this.#log.written) && !this.#gate.fatal && !this.#closed) {
+    while (this.synced < logOffset && this.#unsynced()) {
       const before = this.synced;
       await this.syncNow();
       if (this.synced === before) return;

@@ -66,11 +66,6 @@ export class LogTail {
     this.current.used = used - from;
   }
 
-  /** The chunk that holds the byte at `offset`, newest first. */
-  holding(offset: number): Chunk | undefined {
-    return this.find(offset, 1);
-  }
-
   /** The chunk that holds all of `[offset, offset + bytes)`, newest first. */
   find(offset: number, bytes: number): Chunk | undefined {
     for (let i = this.#ring.length - 1; i >= 0; i--) {

@@ -10,6 +10,7 @@
  */
 import { Buffer } from "node:buffer";
 import { deflateSync, inflateSync } from "node:zlib";
+import { FRAME_BYTES_MAX } from "../../base/limits.ts";
 import { MQVersion } from "../generated/versions.ts";
 import { JavaJsonError, parseJavaJson, writeJavaJson } from "../javaJson.ts";
 import { decodeDataVersion, encodeDataVersion } from "./dataVersion.ts";
@@ -24,8 +25,8 @@ export interface RegisterBrokerBody {
   topicConfigSerializeWrapper: TopicConfigWrapper;
 }
 
-/** Some 500,000 topics; without a bound a small frame could ask for gigabytes. */
-const INFLATED_BYTES_MAX = 64 * 1024 * 1024;
+/** What a frame could have brought as it is, some 300,000 topics; without a bound a small frame could ask for gigabytes. */
+const INFLATED_BYTES_MAX = FRAME_BYTES_MAX;
 /** Java's Deflater.BEST_COMPRESSION, which Apache uses. */
 const BEST_COMPRESSION = 9;
 
@@ -81,7 +82,9 @@ function inflate(body: Buffer): Buffer {
   try {
     return inflateSync(body, { maxOutputLength: INFLATED_BYTES_MAX });
   } catch (error) {
-    throw new BodyError(`RegisterBrokerBody: not a zlib stream of at most 64 MiB: ${(error as Error).message}`);
+    throw new BodyError(
+      `RegisterBrokerBody: not a zlib stream of at most ${INFLATED_BYTES_MAX >> 20} MiB: ${(error as Error).message}`,
+    );
   }
 }
 
