@@ -342,11 +342,7 @@ class WireTarget implements PopTarget {
     const { store } = this.#parts;
     const { count, logOffsets, sizes } = result;
     let at = writePopHead(out, this.#opaque, ResponseCode.SUCCESS, "FOUND", result, result.bytes);
-    for (let i = 0; i < count; i++) {
-      // Selected in this very call, so still in memory.
-      if (!store.copy(logOffsets[i], sizes[i], out.slab, at)) throw new Error(`log bytes at ${logOffsets[i]} vanished`);
-      at += sizes[i];
-    }
+    for (let i = 0; i < count; i++) at = store.copySelected(logOffsets[i], sizes[i], out.slab, at);
     out.commit(at);
   }
 
@@ -383,9 +379,7 @@ export function seenByClient(parts: PopParts, result: PopResult, ask: PopAsk): B
     const { group, queueId } = part.queue;
     for (let i = part.from; i < part.to; i++) {
       const record = Buffer.allocUnsafe(result.sizes[i]);
-      if (!parts.store.copy(result.logOffsets[i], record.length, record, 0)) {
-        throw new Error(`log bytes at ${result.logOffsets[i]} vanished`);
-      }
+      parts.store.copySelected(result.logOffsets[i], record.length, record, 0);
       if (group.topic === ask.topic) {
         records.push(record);
         continue;

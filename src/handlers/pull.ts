@@ -6,7 +6,6 @@
 
 import { FILTER_CACHED_CHARS_MAX } from "../base/limits.ts";
 import type { BroadcastOffsets } from "../broker/broadcastOffsets.ts";
-import { isReadable } from "../broker/model.ts";
 import { isSystemPuller, RETRY_PREFIX } from "../broker/names.ts";
 import type { Held, PullHolds } from "../broker/pullHolds.ts";
 import { RetryFilter } from "../broker/retryFilter.ts";
@@ -25,6 +24,15 @@ import { Selection, type SelectionStatus } from "../store/selection.ts";
 import { unsupportedFilter } from "./filterReplies.ts";
 import type { HaView } from "./ha.ts";
 import { type BrokerParts, refuse } from "./parts.ts";
+import {
+  BY_BROADCAST,
+  BY_BROKER,
+  BY_SUBSCRIPTION,
+  forbidden,
+  pulledTopic,
+  pullingGroup,
+  unreadableBroker,
+} from "./pullChecks.ts";
 
 export type PullParts = Omit<BrokerParts, "store"> & {
   readonly store: MessageStore;
@@ -36,12 +44,6 @@ export type PullParts = Omit<BrokerParts, "store"> & {
 /** PermName.INDEX_PERM_READ: the bit of a group's forbidden mask. */
 const FORBIDDEN_READ = 2;
 const MASTER_ID = 0;
-/** ForbiddenType of a refused pull. */
-const BY_BROKER = 1;
-const BY_GROUP = 2;
-const BY_TOPIC = 3;
-const BY_BROADCAST = 4;
-const BY_SUBSCRIPTION = 5;
 /** Rounds of loading for one pull; more would mean that the cache is thrashing. */
 const LOAD_ROUNDS_MAX = 16;
 
@@ -108,26 +110,16 @@ export class Puller {
 
   /** Everything that can refuse a pull, in Apache's order; what is left is enough to answer it. */
   #check(request: PullRequest, call: HotCall): Pull | Reply {
-    const { config, groups, topics } = this.#parts;
-    if (!isReadable(config.brokerPermission)) {
-      return forbidden(BY_BROKER, `the broker[${config.brokerIP1}] pulling message is forbidden`);
-    }
+    const { config } = this.#parts;
+    const unreadable = unreadableBroker(this.#parts);
+    if (unreadable !== undefined) return unreadable;
     if (call.view.code === RequestCode.LITE_PULL_MESSAGE && !config.litePullMessageEnable) {
       return forbidden(BY_BROKER, `the broker[${config.brokerIP1}] for lite pull consumer is forbidden`);
     }
-    const group = groups.find(request.group);
-    if (group === undefined) {
-      return refuse(
-        "SUBSCRIPTION_GROUP_NOT_EXIST",
-        `subscription group [${request.group}] does not exist, ${FAQ_HINT}`,
-      );
-    }
-    if (!group.consumeEnable) return forbidden(BY_GROUP, `subscription group no permission, ${request.group}`);
-    const topic = topics.get(request.topic);
-    if (topic === undefined) {
-      return refuse("TOPIC_NOT_EXIST", `topic[${request.topic}] not exist, apply first please! ${FAQ_HINT}`);
-    }
-    if (!isReadable(topic.perm)) return forbidden(BY_TOPIC, `the topic[${request.topic}] pulling message is forbidden`);
+    const group = pullingGroup(this.#parts, request.group);
+    if ("code" in group) return group;
+    const topic = pulledTopic(this.#parts, request.topic);
+    if ("code" in topic) return topic;
     if (request.queueId < 0 || request.queueId >= topic.readQueueNums) {
       return refuse(
         "INVALID_PARAMETER",
@@ -430,11 +422,7 @@ export class Puller {
     this.#setFields(pull, nextOffset, selection.seenLogOffset);
     let at = writePullHead(out, request, ResponseCode.SUCCESS, "FOUND", this.#fields, bytes);
     const { store } = this.#parts;
-    for (let i = 0; i < count; i++) {
-      // Selected in this very call, so still in memory.
-      if (!store.copy(logOffsets[i], sizes[i], out.slab, at)) throw new Error(`log bytes at ${logOffsets[i]} vanished`);
-      at += sizes[i];
-    }
+    for (let i = 0; i < count; i++) at = store.copySelected(logOffsets[i], sizes[i], out.slab, at);
     out.commit(at);
   }
 
@@ -506,10 +494,6 @@ function expressionWeight(expression: string): number {
 /** A pull that outlives its frame needs a request of its own. */
 function keep(pull: Pull): Pull {
   return { ...pull, request: Object.assign(new PullRequest(), pull.request) };
-}
-
-function forbidden(type: number, remark: string): Reply {
-  return refuse("NO_PERMISSION", remark, { forbiddenType: type });
 }
 
 /** Apache's GetMessageStatus names travel as the remark. */

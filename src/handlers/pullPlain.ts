@@ -3,16 +3,15 @@
  * PullMessageProcessor), with messages as objects. Not hot.
  */
 import { Buffer } from "node:buffer";
-import { isReadable } from "../broker/model.ts";
 import type { Held, PullHolds } from "../broker/pullHolds.ts";
 import { FilterCache, isTagType } from "../filter/messageFilter.ts";
 import type { UnitFilter } from "../filter/unitFilter.ts";
 import type { Reply } from "../protocol/dispatch.ts";
-import { FAQ_HINT } from "../protocol/faq.ts";
 import type { MessageStore } from "../store/messageStore.ts";
 import { Selection, type SelectionStatus } from "../store/selection.ts";
 import { unsupportedFilter } from "./filterReplies.ts";
 import { type BrokerParts, refuse } from "./parts.ts";
+import { pulledTopic, pullingGroup, unreadableBroker } from "./pullChecks.ts";
 
 export type PullPlainParts = Omit<BrokerParts, "store"> & { readonly store: MessageStore; readonly holds: PullHolds };
 
@@ -108,23 +107,14 @@ export class PlainPuller {
   }
 
   #check(ask: PullAsk): UnitFilter | Reply {
-    const { config, groups, topics } = this.#parts;
-    if (!isReadable(config.brokerPermission)) {
-      return refuse("NO_PERMISSION", `the broker[${config.brokerIP1}] pulling message is forbidden`);
-    }
-    const group = groups.find(ask.group);
-    if (group === undefined) {
-      return refuse("SUBSCRIPTION_GROUP_NOT_EXIST", `subscription group [${ask.group}] does not exist, ${FAQ_HINT}`);
-    }
-    if (!group.consumeEnable) return refuse("NO_PERMISSION", `subscription group no permission, ${ask.group}`);
-    const topic = topics.get(ask.topic);
-    if (topic === undefined) {
-      return refuse("TOPIC_NOT_EXIST", `topic[${ask.topic}] not exist, apply first please! ${FAQ_HINT}`);
-    }
-    if (!isReadable(topic.perm)) {
-      return refuse("NO_PERMISSION", `the topic[${ask.topic}] pulling message is forbidden`);
-    }
-    if (!isTagType(ask.expressionType) && !config.enablePropertyFilter) return unsupportedFilter(ask.expressionType);
+    const unreadable = unreadableBroker(this.#parts);
+    if (unreadable !== undefined) return unreadable;
+    const group = pullingGroup(this.#parts, ask.group);
+    if ("code" in group) return group;
+    const topic = pulledTopic(this.#parts, ask.topic);
+    if ("code" in topic) return topic;
+    if (!isTagType(ask.expressionType) && !this.#parts.config.enablePropertyFilter)
+      return unsupportedFilter(ask.expressionType);
     try {
       return this.#filters.get(ask.expression, ask.expressionType);
     } catch (error) {
@@ -135,10 +125,7 @@ export class PlainPuller {
   #copy({ count, logOffsets, sizes }: Selection): Buffer[] {
     return Array.from({ length: count }, (_, i) => {
       const record = Buffer.allocUnsafe(sizes[i]);
-      // Selected in this very turn, so still in memory.
-      if (!this.#parts.store.copy(logOffsets[i], record.length, record, 0)) {
-        throw new Error(`log bytes at ${logOffsets[i]} vanished`);
-      }
+      this.#parts.store.copySelected(logOffsets[i], record.length, record, 0);
       return record;
     });
   }

@@ -461,6 +461,12 @@ export class MessageStore implements Store {
     return this.#log.copy(logOffset, bytes, to, at);
   }
 
+  /** Copies a record that was selected in this very turn, so that it still is in memory; returns where it ends. */
+  copySelected(logOffset: number, bytes: number, to: Buffer, at: number): number {
+    if (!this.#log.copy(logOffset, bytes, to, at)) throw new Error(`log bytes at ${logOffset} vanished`);
+    return at + bytes;
+  }
+
   messageAt(logOffset: number, lone = false): Promise<StoredMessage | undefined> {
     return lone ? this.#lone.message(logOffset) : readMessage(this.#log, logOffset);
   }
