@@ -57,7 +57,7 @@ export interface DerivedContext {
   options: StoreOptions;
   deliverTime: DeliverTime | undefined;
   /** Whether the broker has a topic; of one that it deleted, nothing comes back. Absent: it has all. */
-  hasTopic: ((topic: string) => boolean) | undefined;
+  hasTopic?: ((topic: string) => boolean) | undefined;
 }
 
 export class DerivedFiles {
