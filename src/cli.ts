@@ -11,7 +11,9 @@ import {
   type BrokerConfig,
   ConfigError,
   effectiveConfig,
+  environmentOptions,
   javaProperties,
+  jvmVariablesLine,
   loadBrokerConfig,
   loadNamesrvConfig,
   loadProxyConfig,
@@ -19,6 +21,7 @@ import {
   type ProxyConfig,
   parseProperties,
   parseProxyJson,
+  type Role,
 } from "./config/index.ts";
 import { startBrokerServer } from "./server/brokerServer.ts";
 import { startClusterServers } from "./server/cluster.ts";
@@ -145,8 +148,8 @@ function mqproxy(): Command {
 }
 
 async function start(flags: StartFlags): Promise<void> {
-  const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
-  const file = readConfig(flags.configFile);
+  const log = await openLog();
+  const file = readOptions(flags.configFile, "BROKER");
   const bind = flags.bind ?? file.get("bindAddress") ?? "127.0.0.1";
   const entries = new Map([["brokerName", "broker-a"], ["storePathRootDir", "./data"], ...file]);
   if (flags.store !== undefined) entries.set("storePathRootDir", flags.store);
@@ -198,8 +201,8 @@ function openFilesMax(): number | undefined {
 }
 
 async function namesrv(flags: StartFlags): Promise<void> {
-  const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
-  const file = readConfig(flags.configFile);
+  const log = await openLog();
+  const file = readOptions(flags.configFile, "NAMESRV");
   const bind = flags.bind ?? file.get("bindAddress") ?? "0.0.0.0";
   const { config, warnings } = loadNamesrvConfig(file, thisMachine(bind));
   for (const warning of warnings) log.warn(warning);
@@ -210,8 +213,8 @@ async function namesrv(flags: StartFlags): Promise<void> {
 }
 
 async function broker(flags: StartFlags): Promise<void> {
-  const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
-  const entries = new Map(readConfig(flags.configFile));
+  const log = await openLog();
+  const entries = readOptions(flags.configFile, "BROKER");
   const bind = flags.bind ?? entries.get("bindAddress") ?? "0.0.0.0";
   const addresses = flags.namesrvAddr ?? (entries.has("namesrvAddr") ? undefined : process.env.NAMESRV_ADDR);
   if (addresses !== undefined) entries.set("namesrvAddr", addresses);
@@ -222,7 +225,7 @@ async function broker(flags: StartFlags): Promise<void> {
 }
 
 async function proxy(flags: StartFlags): Promise<void> {
-  const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
+  const log = await openLog();
   const bind = flags.bind ?? "0.0.0.0";
   const config = proxyConfig(flags, bind, log);
   const namesrvAddr = flags.namesrvAddr ?? config.namesrvAddr ?? process.env.NAMESRV_ADDR;
@@ -230,7 +233,7 @@ async function proxy(flags: StartFlags): Promise<void> {
   if (flags.printConfigItem) return print(config);
   const mode = (flags.proxyMode ?? config.proxyMode).toUpperCase();
   if (mode === "LOCAL") {
-    const entries = new Map(readConfig(flags.brokerConfigPath));
+    const entries = readOptions(flags.brokerConfigPath, "BROKER");
     if (namesrvAddr !== undefined) entries.set("namesrvAddr", namesrvAddr);
     return runBroker(brokerConfig(entries, bind, log), config, bind, flags.brokerConfigPath, log);
   }
@@ -267,6 +270,13 @@ async function runBroker(
   sayBroker(config, running.address);
 }
 
+async function openLog(): Promise<Logger> {
+  const log = await createLogger(process.env.SKYLARK_LOG_LEVEL);
+  const line = jvmVariablesLine(process.env);
+  if (line !== undefined) log.info(line);
+  return log;
+}
+
 /** Apache's scripts hand such flags to the JVM; those that mean something here keep their meaning. */
 function runtime(log: Logger): Runtime {
   return systemRuntime(log, javaProperties(process.env));
@@ -287,8 +297,10 @@ function brokerConfig(entries: Map<string, string>, bind: string, log: Logger): 
   return config;
 }
 
-function readConfig(file: string | undefined): Map<string, string> {
-  return file === undefined ? new Map() : parseProperties(readText(file));
+/** The options of a configuration file and, over them, of the environment. */
+function readOptions(file: string | undefined, role: Role): Map<string, string> {
+  const entries = file === undefined ? [] : parseProperties(readText(file));
+  return new Map([...entries, ...environmentOptions(process.env, role)]);
 }
 
 function readText(file: string): string {

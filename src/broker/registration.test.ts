@@ -64,6 +64,7 @@ function make(given: Partial<RegistrationOptions> = {}) {
     options,
     topics,
     sent,
+    brokerAddr: "10.0.0.1:10911",
     answer: async (_: Sent): Promise<Answer> => answerOf({}),
     to: (address: string, code: number): Sent[] => sent.filter((s) => s.address === address && s.code === code),
   };
@@ -86,7 +87,7 @@ function make(given: Partial<RegistrationOptions> = {}) {
       sent.push(one);
       return world.answer(one);
     },
-    () => "10.0.0.1:10911",
+    () => world.brokerAddr,
     () => "10.0.0.1:10912",
     clock,
     silentLogger(),
@@ -126,6 +127,37 @@ describe("Registration", () => {
     expect(world.to("ns1:9876", REGISTER_BROKER)).toHaveLength(1);
     await world.clock.advance(1);
     expect(world.to("ns1:9876", REGISTER_BROKER)).toHaveLength(2);
+  });
+
+  it("leaves its old address before it registers with a new one, once", async () => {
+    const world = make({ namesrvAddr: "ns1:9876" });
+    await world.registration.start();
+    world.brokerAddr = "localhost:32768";
+    await world.registration.registerAnew();
+    await world.registration.registerAnew();
+    const told = world.sent.map((s) => [s.code, s.header.brokerAddr]);
+    expect(told).toEqual([
+      [REGISTER_BROKER, "10.0.0.1:10911"],
+      [UNREGISTER_BROKER, "10.0.0.1:10911"],
+      [REGISTER_BROKER, "localhost:32768"],
+      [REGISTER_BROKER, "localhost:32768"],
+    ]);
+  });
+
+  it("registers again after a registration under way, which may have told the old address", async () => {
+    const world = make({ namesrvAddr: "ns1:9876" });
+    await world.registration.start();
+    let answer = (_: Answer) => {};
+    world.answer = () => new Promise((resolve) => (answer = resolve));
+    const underWay = world.registration.registerAll(true);
+    await world.clock.settle();
+    world.brokerAddr = "localhost:32768";
+    const anew = world.registration.registerAnew();
+    await world.clock.settle();
+    world.answer = async () => answerOf({});
+    answer(answerOf({}));
+    await Promise.all([underWay, anew]);
+    expect(world.sent.at(-1)).toMatchObject({ code: REGISTER_BROKER, header: { brokerAddr: "localhost:32768" } });
   });
 
   it("registers changed topics at once, the changes of one turn in one request", async () => {

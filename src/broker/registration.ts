@@ -58,6 +58,8 @@ interface NameServer {
   readonly address: string;
   /** A full registration under way. */
   running: Promise<void> | undefined;
+  /** The address of this broker that it was last told. */
+  announced: string | undefined;
   /** Wait before the next try after a failure, ms. */
   retryMs: number;
   retry: Timer | undefined;
@@ -77,6 +79,8 @@ export class Registration {
   #changes: Promise<void> = Promise.resolve();
   /** Told what a NameServer knows of this broker's master. */
   #masterListener: ((masterAddr: string, haServerAddr: string) => void) | undefined;
+  /** Told when this broker is registered by another address than before. */
+  #addressListener: (() => void) | undefined;
   #started = false;
   #period: Timer | undefined;
 
@@ -106,6 +110,11 @@ export class Registration {
   /** Calls `fn` after each registration that told a slave its master's addresses. */
   onMaster(fn: (masterAddr: string, haServerAddr: string) => void): void {
     this.#masterListener = fn;
+  }
+
+  /** Calls `fn` when options have given this broker another address than it was registered with. */
+  onAddress(fn: () => void): void {
+    this.#addressListener = fn;
   }
 
   /** Registers with all NameServers; resolves when each has answered or failed, never rejects. */
@@ -141,11 +150,25 @@ export class Registration {
     await Promise.all(this.#addresses().map((address) => this.#registerWith(this.#server(address), force)));
   }
 
+  /**
+   * Registers everything as the options say now: one that is under way may have been begun with the old ones. Resolves when
+   * each NameServer has answered or failed, never rejects.
+   */
+  async registerAnew(): Promise<void> {
+    await Promise.all(
+      this.#addresses().map(async (address) => {
+        const server = this.#server(address);
+        await server.running;
+        await this.#registerWith(server, true);
+      }),
+    );
+  }
+
   #registerWith(server: NameServer, force: boolean): Promise<void> {
     if (!this.#started) return Promise.resolve();
     this.#clock.clear(server.retry);
     server.retry = undefined;
-    server.running ??= this.#register(server.address, force)
+    server.running ??= this.#register(server, force)
       .then(() => {
         if (server.retryMs > RETRY_MS_MIN) this.#log.info({ nameServer: server.address }, "registered again");
         server.retryMs = RETRY_MS_MIN;
@@ -171,7 +194,9 @@ export class Registration {
     server.retryMs = Math.min(server.retryMs * 2, PERIOD_MS_MIN);
   }
 
-  async #register(address: string, force: boolean): Promise<void> {
+  async #register(server: NameServer, force: boolean): Promise<void> {
+    const { address } = server;
+    await this.#leaveOldAddress(server);
     const { enableSplitRegistration, splitRegistrationSize } = this.#options;
     if (!force && !enableSplitRegistration && !(await this.#isBehind(address))) return;
     const topics = [...this.#topics.all()];
@@ -179,6 +204,19 @@ export class Registration {
     for (let from = 0; from === 0 || from < topics.length; from += size) {
       await this.#send(address, topics.slice(from, from + size));
     }
+  }
+
+  /**
+   * Takes back an address that this broker was registered with before its options changed: a NameServer would wait two
+   * minutes for its sign of life, and then close the connection that both addresses came by. Before the new one, because
+   * RocketMQ 4 removes by broker id.
+   */
+  async #leaveOldAddress(server: NameServer): Promise<void> {
+    const before = server.announced;
+    server.announced = this.#brokerAddress();
+    if (before === undefined || before === server.announced) return;
+    this.#addressListener?.();
+    await this.#unregister(server.address, before);
   }
 
   /** Asks a NameServer whether it has another version of the topics than this broker; true when it does not say. */
@@ -230,10 +268,11 @@ export class Registration {
     if (answer.body.length > 0) this.#topics.markOrdered(decodeKVTable(answer.body).keys());
   }
 
-  async #unregister(address: string): Promise<void> {
+  async #unregister(address: string, brokerAddr = this.#brokerAddress()): Promise<void> {
     try {
       const code = RequestCode.UNREGISTER_BROKER;
-      const answer = await this.#request(address, code, this.#identity(), undefined, UNREGISTER_TIMEOUT_MS);
+      const identity = { ...this.#identity(), brokerAddr };
+      const answer = await this.#request(address, code, identity, undefined, UNREGISTER_TIMEOUT_MS);
       if (answer.code !== ResponseCode.SUCCESS) throw new Error(`answered ${answer.code}: ${answer.remark ?? ""}`);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -323,7 +362,7 @@ export class Registration {
   #server(address: string): NameServer {
     let server = this.#servers.get(address);
     if (server === undefined) {
-      server = { address, running: undefined, retryMs: RETRY_MS_MIN, retry: undefined };
+      server = { address, running: undefined, announced: undefined, retryMs: RETRY_MS_MIN, retry: undefined };
       this.#servers.set(address, server);
     }
     return server;

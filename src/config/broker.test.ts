@@ -144,14 +144,14 @@ describe("updateBrokerConfig", () => {
 
   it("keeps others for the next start, but prints them", () => {
     const { config } = load();
-    const update = updateBrokerConfig(config, new Map([["listenPort", "1234"]]));
+    const update = updateBrokerConfig(config, new Map([["haListenPort", "1234"]]));
     expect(update).toEqual({
       changed: [],
-      pending: ["listenPort"],
-      warnings: ["listenPort=1234 acts at the next start"],
+      pending: ["haListenPort"],
+      warnings: ["haListenPort=1234 acts at the next start"],
     });
-    expect(config.listenPort).toBe(10_911);
-    expect(effectiveConfig(config).get("listenPort")).toBe("1234");
+    expect(config.haListenPort).toBe(10_912);
+    expect(effectiveConfig(config).get("haListenPort")).toBe("1234");
   });
 
   it("changes nothing when one value is wrong", () => {

@@ -16,9 +16,11 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   brokerName: fixed("Name that a master and its slaves share"),
   brokerId: fixed("0 for a master, above 0 for a slave"),
   brokerRole: fixed("ASYNC_MASTER, SYNC_MASTER (acknowledge after a slave has the message) or SLAVE"),
-  brokerIP1: fixed("Address that clients are told to use; unset: the one by which they reached the NameServer"),
+  brokerIP1: live("Address that clients are told to use; unset: the one by which they reached the NameServer"),
   brokerIP2: fixed("Address that slaves are told to replicate from"),
-  listenPort: fixed("Port for clients; the fast port is two below"),
+  listenPort: live(
+    "Port for clients; the fast port is two below. Changed at run time: the port that clients are told, until the next start",
+  ),
   haListenPort: fixed("Port for slaves; 0: listenPort + 1"),
   haMasterAddress: fixed("With brokerRole=SLAVE: the master's host:haListenPort; unset: as the NameServer says"),
   haSendHeartbeatInterval: live("Milliseconds of silence after which master and slave greet each other"),

@@ -10,6 +10,7 @@ export {
 } from "./broker.ts";
 export type { Configuration, Loaded, Provenance, Updated } from "./config.ts";
 export { effectiveConfig } from "./effective.ts";
+export { environmentOptions, jvmVariablesLine, type Role } from "./environment.ts";
 export type { BrokerOptions } from "./generated/brokerOptions.ts";
 export type { NamesrvOptions } from "./generated/namesrvOptions.ts";
 export type { ProxyOptions } from "./generated/proxyOptions.ts";

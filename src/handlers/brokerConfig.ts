@@ -30,6 +30,12 @@ export function brokerConfigRows(parts: Parts): Row[] {
   ];
 }
 
+/**
+ * What NameServers hear at once when it changes. In Apache only brokerPermission does that, and an address or port changed
+ * after it waits for the next period; set-ups that learn their published port late change them in any order.
+ */
+const REGISTERED = ["brokerPermission", "brokerIP1", "listenPort"];
+
 const BLACK_LIST = "Can not update config in black list.";
 
 /**
@@ -65,9 +71,9 @@ async function update(parts: Parts, call: Call): Promise<Reply> {
   } catch (error) {
     unwritten = `the change acts until the next start, but could not be written: ${(error as Error).message}`;
   }
-  if (entries.has("brokerPermission")) {
+  if (REGISTERED.some((key) => entries.has(key))) {
     parts.topics.bumpVersion();
-    await parts.registration.registerAll(true);
+    await parts.registration.registerAnew();
   }
   if (unwritten !== undefined) return refuse("SYSTEM_ERROR", unwritten);
   return warnings.length === 0 ? ok() : { ...ok(), remark: warnings.join("; ") };

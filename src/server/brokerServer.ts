@@ -258,6 +258,15 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     throw error;
   }
   store.storeHost = hostBytes(ip, config.listenPort);
+  // Ids of messages name the address by which they can be asked for (Apache's keep the one of the start).
+  registration.onAddress(() => {
+    resolve(config.brokerIP1).then(
+      (moved) => {
+        store.storeHost = hostBytes(moved, config.listenPort);
+      },
+      (error: Error) => log.warn(`message ids keep naming the old address: ${error.message}`),
+    );
+  });
   offsets.start();
   clients.start();
   broadcasts.start();

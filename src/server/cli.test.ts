@@ -185,6 +185,28 @@ describe("skylark start", () => {
     expect(own.stdout.split("\n")).toContain("storePathRootDir=/from-flag");
   });
 
+  it("takes options from the environment: over the file, below flags; says once what was meant for a JVM", async () => {
+    const conf = file("env.conf", "brokerName=from-file\nlistenPort=10999\nfileReservedTime=5\n");
+    const program = new Program("mqbroker", ["-p", "-c", conf, "-n", "127.0.0.1:1"], {
+      ROCKETMQ_BROKER_brokerName: "from-environment",
+      ROCKETMQ_BROKER_namesrvAddr: "127.0.0.1:2",
+      ADVERTISED_HOST: "mq.test",
+      JAVA_OPT_EXT: "-Xmx1g",
+      MAX_POSSIBLE_HEAP: "1000000000",
+    });
+    expect(await program.exit).toBe(0);
+    const lines = program.stdout.split("\n");
+    expect(lines).toContain("brokerName=from-environment");
+    expect(lines).toContain("brokerIP1=mq.test");
+    expect(lines).toContain("namesrvAddr=127.0.0.1:1");
+    expect(lines).toContain("listenPort=10999");
+    expect(lines).toContain("fileReservedTime=5");
+    expect(program.stderr.match(/no effect: there is no JVM/g)).toHaveLength(1);
+    const names = new Program("mqnamesrv", ["-p"], { ROCKETMQ_NAMESRV_listenPort: "9999" });
+    expect(await names.exit).toBe(0);
+    expect(names.stdout.split("\n")).toContain("listenPort=9999");
+  });
+
   it("warns of a key that nobody knows and names the nearest one", async () => {
     const program = new Program("skylark", ["start", "-p", "-c", file("typo.conf", "flushDiskTyp=ASYNC_FLUSH\n")]);
     expect(await program.exit).toBe(0);

@@ -32,7 +32,8 @@ export interface RunningCluster {
 
 export async function startClusterServers(runtime: Runtime, options: ClusterOptions): Promise<RunningCluster> {
   const { broker: config, bind } = options;
-  const fixed = config.given.has("brokerIP1");
+  // Asked each time: mqadmin may fix it while the broker runs.
+  const fixed = () => config.given.has("brokerIP1");
   const tls = await openTls(runtime, config);
   let namesrv: RunningNamesrv;
   try {
@@ -42,7 +43,7 @@ export async function startClusterServers(runtime: Runtime, options: ClusterOpti
       tls,
       configFile: options.namesrvConfigFile,
       rewriteBrokerAddr: (address, caller) =>
-        fixed || address !== `${config.brokerIP1}:${config.listenPort}`
+        fixed() || address !== `${config.brokerIP1}:${config.listenPort}`
           ? address
           : `${bracketed(caller.reachedBy)}:${config.listenPort}`,
     });

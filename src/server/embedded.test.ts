@@ -90,6 +90,39 @@ function refused(address: string): Promise<boolean> {
 
 const portOf = (address: string) => Number(address.split(":")[1]);
 
+describe("an advertised address changed at run time", () => {
+  const change = (to: RawClient, body: string) => to.ask(RequestCode.UPDATE_BROKER_CONFIG, { body });
+
+  it.each([
+    ["together", ["brokerIP1=localhost\nlistenPort=32768\nbrokerPermission=6\n"]],
+    ["the address last", ["listenPort=32768", "brokerPermission=6", "brokerIP1=localhost"]],
+    ["the port last", ["brokerPermission=6", "brokerIP1=localhost", "listenPort=32768"]],
+  ])("is registered before the answer, and the broker listens where it did: %s", async (_, changes) => {
+    const names = closing(await startNameServer());
+    const broker = closing(await startBroker({ namesrvAddr: names.address }));
+    expect(await routeOf(names.address, "TBW102")).toBe(broker.address);
+    const operator = await client(broker.address);
+    for (const body of changes) expect(await change(operator, body)).toMatchObject({ code: 0, remark: undefined });
+    expect(await routeOf(names.address, "TBW102")).toBe("localhost:32768");
+    const sent = await send(await client(broker.address), "Moved", "1");
+    // The id names the address from which the message can be asked for.
+    expect(sent.fields.msgId.slice(0, 16)).toBe(`7F000001${(32_768).toString(16).padStart(8, "0").toUpperCase()}`);
+    const info = await (await client(names.address)).ask(RequestCode.GET_BROKER_CLUSTER_INFO);
+    expect(String(info.body)).not.toContain(broker.address);
+    await broker.close();
+    expect(await routeOf(names.address, "TBW102")).toBeUndefined();
+  });
+
+  it("wins over the address by which the client came", async () => {
+    const cluster = closing(await startCluster());
+    const operator = await client(cluster.brokerAddr);
+    await change(operator, "listenPort=32768");
+    expect(await routeOf(cluster.namesrvAddr, "TBW102")).toBe("127.0.0.1:32768");
+    await change(operator, "brokerIP1=mq.test");
+    expect(await routeOf(cluster.namesrvAddr, "TBW102")).toBe("mq.test:32768");
+  });
+});
+
 describe("an embedded cluster", () => {
   it("is up at once, takes and gives messages, and its NameServer knows the way", async () => {
     const began = performance.now();
