@@ -1,13 +1,14 @@
 // `npm run compat`: everything that is compared with Apache, in two lanes beside each other: the matrix of official clients, which mostly
 // waits, and the other suites one after another; --all has the matrix whole. With other options (--client, --scenario, --server, ...) only the
 // matrix, narrowed by them.
-// Ends with one count over everything that ran.
+// With --docker: the official clients and the servers in containers. Ends with one count over everything that ran.
 import { join } from "node:path";
 import { apacheLib, Missing } from "../compat-tests/lib/build.mjs";
 import { run } from "./run.mjs";
 
 const root = join(import.meta.dirname, "..");
 const args = process.argv.slice(2);
+const inContainers = args.includes("--docker");
 const whole = args.every((arg) => arg === "--write-readme" || arg === "--all");
 /** What every suite that has a table understands. */
 const tables = args.filter((arg) => arg === "--write-readme");
@@ -65,7 +66,9 @@ function fetchJars() {
   }
 }
 
-if (whole) {
+if (inContainers) {
+  await lane([["docker/run.mjs", ...args.filter((arg) => arg !== "--docker")]], { port: basePort, live: true });
+} else if (whole) {
   fetchJars();
   await Promise.all([
     lane(clients, { port: basePort, live: true }),

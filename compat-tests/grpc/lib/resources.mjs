@@ -19,9 +19,12 @@ const GROUP_DEFAULTS = {
   notifyConsumerIdsChangedEnable: true,
 };
 
-/** @param {(ext: object, body?: Buffer) => object} sign adds a signature to the fields of a request, where that is asked for */
-export async function createResources(brokerPort, run, names, sign = (ext) => ext) {
-  const client = await RawClient.open({ port: brokerPort });
+/**
+ * @param {number | { host: string, port: number }} broker a port of this machine, or elsewhere.
+ * @param {(ext: object, body?: Buffer) => object} sign adds a signature to the fields of a request, where that is asked for
+ */
+export async function createResources(broker, run, names, sign = (ext) => ext) {
+  const client = await RawClient.open(typeof broker === "number" ? { port: broker } : broker);
   const ask = async (code, ext, body) => {
     const reply = await client.ask(code, sign(ext, body), body);
     if (reply.code !== 0) throw new Error(`request ${code} ${JSON.stringify(ext)}: ${reply.code} ${reply.remark}`);
