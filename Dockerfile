@@ -35,7 +35,7 @@ RUN mkdir -p /root-fs/etc /home-fs/rocketmq/store /home-fs/rocketmq/logs /home-f
     && printf 'hosts: files dns\n' > /root-fs/etc/nsswitch.conf \
     && cp docker/entrypoint.sh docker/healthcheck.sh /root-fs/usr/local/bin/ \
     && cp docker/broker.conf /home-fs/rocketmq/rocketmq-5.5.0/conf/ \
-    && for name in mqnamesrv mqbroker mqproxy mqadmin skylark; do cp docker/command.sh /home-fs/rocketmq/rocketmq-5.5.0/bin/$name; done \
+    && for program in bin/*; do cp docker/command.sh "/home-fs/rocketmq/rocketmq-5.5.0/$program"; done \
     && chmod 755 /root-fs/usr/local/bin/*.sh /home-fs/rocketmq/rocketmq-5.5.0/bin/*
 
 FROM ${SHELL_IMAGE}
