@@ -47,7 +47,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     "tls",
     "auth",
   ],
-  mqadmin: ["base", "message", "protocol", "config", "remoting", "broker"],
+  mqadmin: ["auth", "base", "message", "protocol", "config", "remoting", "broker"],
   mqstore: ["base", "message", "protocol", "config", "store", "broker"],
   testing: [
     "base",
@@ -71,6 +71,8 @@ const MAY_IMPORT: Record<string, string[]> = {
 const ENTRIES = new Set(["index.ts", "cli.ts", "mqadmin/main.ts", "mqstore/main.ts"]);
 /** Of the broker, mqadmin may only know what topics may be called and what attributes are. */
 const MQADMIN_BROKER_FILES = new Set(["broker/names.ts", "broker/attributes.ts"]);
+/** Of access control, mqadmin may only know how requests are signed and how its file is read. */
+const MQADMIN_AUTH_FILES = new Set(["auth/signature.ts", "auth/yaml.ts"]);
 /** Of the broker, mqstore may only know names and what delay levels mean. */
 const MQSTORE_BROKER_FILES = new Set(["broker/names.ts", "broker/delayLevels.ts"]);
 /** Of the store, the NameServer may only know how small files are kept. */
@@ -162,6 +164,7 @@ describe("architecture", () => {
       if (folder === "mqadmin") {
         for (const target of imports(file)) {
           if (folderOf(target) === "broker" && !MQADMIN_BROKER_FILES.has(target)) wrong.push(`${file} -> ${target}`);
+          if (folderOf(target) === "auth" && !MQADMIN_AUTH_FILES.has(target)) wrong.push(`${file} -> ${target}`);
         }
       }
       if (folder === "mqstore") {

@@ -40,10 +40,13 @@ export class Admin {
   readonly #client: RemotingClient;
   readonly nameServers: readonly string[];
 
-  /** @param namesrvAddr `host:port;host:port`; without it only requests to given brokers are possible */
-  constructor(namesrvAddr: string | undefined) {
+  /**
+   * @param namesrvAddr `host:port;host:port`; without it only requests to given brokers are possible
+   * @param sign adds a signature to the fields of each request
+   */
+  constructor(namesrvAddr: string | undefined, sign?: (fields: Fields, body: Body) => Fields) {
     this.nameServers = (namesrvAddr ?? "").split(";").filter((address) => address !== "");
-    this.#client = new RemotingClient(systemClock, new Turn(systemClock), quiet);
+    this.#client = new RemotingClient(systemClock, new Turn(systemClock), quiet, [], undefined, sign);
   }
 
   close(): void {

@@ -5,11 +5,13 @@
  * Refuses what it does not have with 1, and says who has it.
  */
 import type { Buffer } from "node:buffer";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Admin } from "./admin.ts";
 import { type Command, NothingNamed } from "./command.ts";
 import { help, parse, UsageError } from "./commandLine.ts";
 import { allCommands, COMMAND_NAMES, commandNamed } from "./commands.ts";
+import { signerOf } from "./credentials.ts";
 import { commandFailure, describe, runtimeFailure } from "./failures.ts";
 import { format } from "./format.ts";
 
@@ -21,7 +23,7 @@ const EXIT_USAGE = 1;
 export interface Terminal {
   out(text: string): void;
   err(text: string): void;
-  /** Environment: NAMESRV_ADDR counts where no -n is given. */
+  /** Environment: NAMESRV_ADDR counts where no -n is given, ROCKETMQ_HOME has the credentials (conf/tools.yml). */
   env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -49,6 +51,12 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   return runCommand(command, rest, terminal);
 }
 
+/** Where Apache's tools keep their credentials; undefined without a file. */
+function toolsFile({ ROCKETMQ_HOME: home }: Terminal["env"]): string | undefined {
+  const file = home === undefined ? undefined : join(home, "conf", "tools.yml");
+  return file !== undefined && existsSync(file) ? readFileSync(file, "utf8") : undefined;
+}
+
 async function runCommand(command: Command, args: readonly string[], terminal: Terminal): Promise<number> {
   const usage = help(`mqadmin ${command.name}`, command.options);
   let given: ReturnType<typeof parse>;
@@ -64,7 +72,7 @@ async function runCommand(command: Command, args: readonly string[], terminal: T
     terminal.out(usage);
     return 0;
   }
-  const admin = new Admin(given.text("n") ?? terminal.env.NAMESRV_ADDR);
+  const admin = new Admin(given.text("n") ?? terminal.env.NAMESRV_ADDR, signerOf(toolsFile(terminal.env)));
   try {
     await command.run(
       {
