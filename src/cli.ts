@@ -26,6 +26,7 @@ import {
 import { startBrokerServer } from "./server/brokerServer.ts";
 import { startClusterServers } from "./server/cluster.ts";
 import { tuneCollector } from "./server/collector.ts";
+import type { ConsoleSettings } from "./server/console.ts";
 import { isWildcard, thisMachine } from "./server/machine.ts";
 import { startNamesrvServer } from "./server/namesrvServer.ts";
 import { startProxyServer } from "./server/proxyServer.ts";
@@ -35,6 +36,7 @@ import { type Runtime, systemRuntime } from "./server/runtime.ts";
 const EXIT_FAILURE = 1;
 /** After a failed sync, replies with the reason still leave before the process ends. */
 const FATAL_GRACE_MS = 1_000;
+const CONSOLE_PORT = 8082;
 
 interface StartFlags {
   store?: string;
@@ -47,6 +49,9 @@ interface StartFlags {
   enableProxy?: boolean;
   configFile?: string;
   topics?: string;
+  console?: boolean;
+  consolePort?: string;
+  consoleBind?: string;
   namesrvAddr?: string;
   bind?: string;
   printConfigItem?: boolean;
@@ -96,6 +101,9 @@ function skylark(): Command {
     .option("--proxyConfigPath <file>", "rmq-proxy.json, options of the gRPC protocol; flags win over it (also -pc)")
     .option("-c, --configFile <file>", "broker.conf, Java properties; flags win over it")
     .option("-n, --namesrvAddr <addresses>", "register with these NameServers instead of starting one")
+    .option("--console-port <port>", "port of the console (default 8082)")
+    .option("--console-bind <address>", "address of the console (default 127.0.0.1)")
+    .option("--no-console", "without the console")
     .option("--topics <file>", "topics to create or change at start: JSON, see README")
     .option("--bind <address>", "address to listen on (default 127.0.0.1)")
     .option("-p, --printConfigItem", "print the effective configuration and exit")
@@ -163,7 +171,9 @@ async function start(flags: StartFlags): Promise<void> {
   if (flags.printConfigItem) return print(config);
   const grpc = proxyConfig(flags, bind, log);
   const topics = flags.topics === undefined ? [] : parseDeclaredTopics(readText(flags.topics), flags.topics);
-  if (flags.namesrvAddr !== undefined) return runBroker(config, grpc, bind, flags.configFile, log, topics);
+  if (flags.namesrvAddr !== undefined) {
+    return runBroker(config, grpc, bind, flags.configFile, log, topics, consoleSettings(flags));
+  }
 
   const fixed = config.given.has("brokerIP1");
   log.info(
@@ -178,13 +188,25 @@ async function start(flags: StartFlags): Promise<void> {
     grpc,
     topics,
     bind,
+    console: consoleSettings(flags),
     brokerConfigFile: flags.configFile,
     onFatal: (error) => dieSoon(error, log),
     onNamesrv: (running) => sayNamesrv(running.address),
   });
   stopOnSignal(cluster, log);
   sayGrpc(bind, cluster.broker.grpcPort);
+  sayConsole(flags, cluster.broker.consolePort);
   sayBroker(config, cluster.broker.address);
+}
+
+/** Where the console is, unless it is not wanted. */
+function consoleSettings(flags: StartFlags): ConsoleSettings | undefined {
+  if (flags.console === false) return undefined;
+  const port = Number(flags.consolePort ?? CONSOLE_PORT);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new ConfigError([`--console-port ${flags.consolePort}: not a port`]);
+  }
+  return { host: flags.consoleBind ?? "127.0.0.1", port, isGiven: flags.consolePort !== undefined };
 }
 
 async function examine(flags: DoctorFlags): Promise<void> {
@@ -250,6 +272,7 @@ async function runBroker(
   configFile: string | undefined,
   log: Logger,
   topics: readonly DeclaredTopic[] = [],
+  settings?: ConsoleSettings,
 ): Promise<void> {
   const how = config.given.has("brokerIP1")
     ? "brokerIP1"
@@ -260,6 +283,7 @@ async function runBroker(
   const running = await startBrokerServer(runtime(log), {
     config,
     grpc,
+    console: settings,
     topics,
     bind,
     configFile,
@@ -316,6 +340,11 @@ function print(config: BrokerConfig | NamesrvConfig | ProxyConfig): void {
 /** Scripts wait for these lines; they are Apache's to the letter (NamesrvStartup, BrokerStartup). */
 function sayNamesrv(address: string): void {
   process.stdout.write(`The Name Server boot success. serializeType=JSON, address ${address}\n`);
+}
+
+function sayConsole(flags: StartFlags, port: number | undefined): void {
+  if (port !== undefined)
+    process.stdout.write(`The console is at http://${flags.consoleBind ?? "127.0.0.1"}:${port}/\n`);
 }
 
 /** ProxyStartup's words. */

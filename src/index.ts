@@ -49,6 +49,8 @@ export interface ClusterOptions extends CommonOptions {
   brokerPort?: number;
   /** Port of the gRPC protocol for 5.x clients; 0: any free port (default). */
   grpcPort?: number;
+  /** Port of the console; 0: any free port; default: no console. */
+  consolePort?: number;
   store?: string;
   /** Topics that are to be there, as declared, before any client can ask; names or more. */
   topics?: readonly (string | TopicDeclaration)[];
@@ -77,6 +79,8 @@ export interface RunningCluster {
   brokerAddr: string;
   /** `host:port` that 5.x clients take as their endpoints. */
   grpcAddr: string;
+  /** `host:port` of the console, where there is one. */
+  consoleAddr: string | undefined;
   close(): Promise<void>;
 }
 
@@ -121,10 +125,20 @@ export function startCluster(options: ClusterOptions = {}): Promise<RunningClust
     ).config;
     const runtime = systemRuntime(options.log ?? silentLogger());
     const topics = checkDeclaredTopics(options.topics ?? [], "topics");
-    const cluster = await startClusterServers(runtime, { namesrv, broker, grpc, bind, topics });
+    const cluster = await startClusterServers(runtime, {
+      namesrv,
+      broker,
+      grpc,
+      bind,
+      topics,
+      ...(options.consolePort === undefined
+        ? {}
+        : { console: { host: bind, port: options.consolePort, isGiven: true } }),
+    });
     return {
       namesrvAddr: cluster.namesrv.address,
       brokerAddr: cluster.broker.address,
+      consoleAddr: cluster.broker.consolePort === undefined ? undefined : `${bind}:${cluster.broker.consolePort}`,
       grpcAddr: cluster.broker.address.replace(/\d+$/, String(cluster.broker.grpcPort)),
       close: () => cluster.close(),
     };

@@ -4,6 +4,7 @@
  */
 import type { Buffer } from "node:buffer";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { gzip } from "node:zlib";
 import { HTTP_BODY_BYTES_MAX, HTTP_CONNECTIONS_MAX } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
@@ -63,6 +64,7 @@ export const json = (value: unknown, status = OK): HttpReply => ({
 
 export class HttpServer {
   readonly #server: Server;
+  readonly #adopted = new Set<Socket>();
   readonly #log: Logger;
 
   constructor(handle: HttpHandler, log: Logger) {
@@ -93,8 +95,18 @@ export class HttpServer {
     });
   }
 
+  /** Takes over a connection that another listener accepted, paused. */
+  accept(socket: Socket): void {
+    this.#adopted.add(socket);
+    socket.once("close", () => this.#adopted.delete(socket));
+    this.#server.emit("connection", socket);
+    socket.resume();
+  }
+
   /** Stops listening and ends all connections. */
   close(): Promise<void> {
+    for (const socket of this.#adopted) socket.destroy();
+    if (!this.#server.listening) return Promise.resolve();
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();

@@ -37,6 +37,7 @@ import { RemotingServer } from "../remoting/server.ts";
 import { MessageStore } from "../store/messageStore.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
 import { openAuth } from "./auth.ts";
+import { type ConsoleSettings, type RunningConsole, startConsole } from "./console.ts";
 import { type RunningGrpc, startLocalGrpc } from "./grpcServer.ts";
 import { memoryBytes } from "./machine.ts";
 import { makeRecorders, startExporting } from "./metrics.ts";
@@ -46,6 +47,8 @@ import { openTls, type Tls } from "./tls.ts";
 
 /** The fast port of a broker lies this far below its listenPort (Apache: VIP channel). */
 const FAST_PORT_OFFSET = 2;
+/** How long the console waits for a NameServer. */
+const ASK_MS = 3_000;
 
 export interface BrokerServerOptions {
   config: BrokerConfig;
@@ -58,6 +61,8 @@ export interface BrokerServerOptions {
   grpc?: ProxyConfig | undefined;
   /** Topics that are there, and as declared, before anybody can reach the broker. */
   topics?: readonly DeclaredTopic[] | undefined;
+  /** Serves the console there. */
+  console?: ConsoleSettings | undefined;
   /** The store failed for good and is read-only. */
   onFatal?: (error: Error) => void;
 }
@@ -70,6 +75,8 @@ export interface RunningBroker {
   grpcPort: number | undefined;
   /** Port of /metrics, where that is served. */
   metricsPort: number | undefined;
+  /** Port of the console, where there is one. */
+  consolePort: number | undefined;
   close(): Promise<void>;
 }
 
@@ -225,6 +232,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   const fast = new RemotingServer({ ...listener, fast: true });
   let grpc: RunningGrpc | undefined;
   let exporter: RunningExporter | undefined;
+  let page: RunningConsole | undefined;
   await store.start().catch(async (error) => {
     ownTls?.close();
     await auth.stop();
@@ -249,9 +257,17 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     else if (options.grpc !== undefined)
       grpc = await startLocalGrpc(parts, rows, options.grpc, disk, bind, tls.server.mode, auth.decisions);
     if (recorders !== undefined) exporter = await startExporting({ ...parts, ...recorders });
+    if (options.console !== undefined) {
+      const askNameServer = (code: number) => {
+        const [first] = (config.namesrvAddr ?? "").split(";");
+        return first === "" ? Promise.reject(new Error("no NameServer")) : ask(first, code, {}, undefined, ASK_MS);
+      };
+      const users = auth.decisions === undefined ? undefined : auth.tables;
+      page = await startConsole({ ...parts, rows, askNameServer }, options.console, disk, users);
+    }
   } catch (error) {
     master.stop();
-    await Promise.all([server.close(), fast.close(), grpc?.close()]);
+    await Promise.all([server.close(), fast.close(), grpc?.close(), exporter?.close()]);
     ownTls?.close();
     await auth.stop();
     await store.close();
@@ -288,6 +304,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     port: config.listenPort,
     grpcPort: grpc?.port,
     metricsPort: exporter?.port,
+    consolePort: page?.port,
     async close() {
       await inTurn(
         () => server.stopAccepting(),
@@ -306,7 +323,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
         () => broadcasts.stop(),
         () => stats.stop(),
         () => counters.stop(),
-        () => Promise.all([server.close(), fast.close(), grpc?.close(), exporter?.close()]),
+        () => Promise.all([server.close(), fast.close(), grpc?.close(), exporter?.close(), page?.close()]),
         () => client.close(),
         () => ownTls?.close(),
         () => (isSlave ? undefined : transactions.stop()),

@@ -5,6 +5,7 @@
 import type { DeclaredTopic } from "../broker/declaredTopics.ts";
 import type { BrokerConfig, NamesrvConfig, ProxyConfig } from "../config/index.ts";
 import { type RunningBroker, startBrokerServer } from "./brokerServer.ts";
+import type { ConsoleSettings } from "./console.ts";
 import { type RunningNamesrv, startNamesrvServer } from "./namesrvServer.ts";
 import type { Runtime } from "./runtime.ts";
 import { openTls } from "./tls.ts";
@@ -19,6 +20,8 @@ export interface ClusterOptions {
   grpc?: ProxyConfig | undefined;
   /** See BrokerServerOptions. */
   topics?: readonly DeclaredTopic[] | undefined;
+  /** See BrokerServerOptions. */
+  console?: ConsoleSettings | undefined;
   onFatal?: (error: Error) => void;
   /** Told when the NameServer listens, before the broker starts. */
   onNamesrv?: (namesrv: RunningNamesrv) => void;
@@ -62,6 +65,7 @@ export async function startClusterServers(runtime: Runtime, options: ClusterOpti
       configFile: options.brokerConfigFile,
       grpc: options.grpc,
       topics: options.topics,
+      console: options.console,
       ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
     });
   } catch (error) {
