@@ -195,7 +195,6 @@ async function start(flags: StartFlags): Promise<void> {
   });
   stopOnSignal(cluster, log);
   sayGrpc(bind, cluster.broker.grpcPort);
-  sayConsole(flags, cluster.broker.consolePort);
   sayBroker(config, cluster.broker.address);
 }
 
@@ -340,11 +339,6 @@ function print(config: BrokerConfig | NamesrvConfig | ProxyConfig): void {
 /** Scripts wait for these lines; they are Apache's to the letter (NamesrvStartup, BrokerStartup). */
 function sayNamesrv(address: string): void {
   process.stdout.write(`The Name Server boot success. serializeType=JSON, address ${address}\n`);
-}
-
-function sayConsole(flags: StartFlags, port: number | undefined): void {
-  if (port !== undefined)
-    process.stdout.write(`The console is at http://${flags.consoleBind ?? "127.0.0.1"}:${port}/\n`);
 }
 
 /** ProxyStartup's words. */

@@ -44,6 +44,7 @@ export async function startConsole(
   }, log);
   try {
     const port = await listener.listen(settings.host, settings.port);
+    log.info(`the console is at http://${settings.host}:${port}/`);
     return { port, close: () => listener.close() };
   } catch (error) {
     await listener.close();
