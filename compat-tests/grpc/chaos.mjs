@@ -21,6 +21,9 @@ import { nameOf } from "./lib/scenarios.mjs";
 import { makeServer } from "./lib/servers.mjs";
 
 const KILL_MS = [500, 3_000];
+/** No kill before so many acknowledgements, unless they take too long: on a busy machine a start alone takes seconds. */
+const ACKS_MIN = 60;
+const ACKS_WAIT_MS = 20_000;
 const PRODUCERS = 2;
 /** Deliveries with auto-renewal are hidden for a minute, and nobody renews them after a kill. */
 const QUIET_MS = 75_000;
@@ -51,6 +54,7 @@ async function run({ flush, kills, seed, server: kind, canary, keep, port: names
       new RpcConsumer({ ...common, clientId: "chaos-simple-1" }),
       new RpcConsumer({ ...common, clientId: "chaos-push", autoRenew: true, ackShare: 1, changeShare: 0.05 }),
     ];
+    const acknowledged = () => consumers.reduce((sum, { acked }) => sum + acked, 0);
     // A new group begins at the end of its queues: its first receive, which finds nothing, gives it its place.
     await sleep(2_000);
     const producers = Array.from(
@@ -58,7 +62,11 @@ async function run({ flush, kills, seed, server: kind, canary, keep, port: names
       (_, number) => new RpcProducer({ number, address, log, topic, perSecond: 300 }),
     );
     for (let k = 0; k < kills; k++) {
+      const before = acknowledged();
       await sleep(random.between(...KILL_MS));
+      for (const end = performance.now() + ACKS_WAIT_MS; performance.now() < end; await sleep(50)) {
+        if (acknowledged() - before >= ACKS_MIN) break;
+      }
       await server.kill9();
       log.note(`X ${Date.now()}`);
       log.flush();

@@ -25,7 +25,7 @@ const MESSAGES_PER_GROUP = 20;
 /** All first polls end by then. */
 const POLLS_END_MS = 24_000;
 const HOLD_MS = 5_000;
-const WAIT_MS = 60_000;
+const WAIT_MS = 180_000;
 const SLOW_BODY_BYTES = 100_000;
 const SLOW_MESSAGES = 3_000;
 /** What a client with its stream and poll may cost, and how much more a second wave. */

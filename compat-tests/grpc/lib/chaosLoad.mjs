@@ -73,6 +73,7 @@ export class RpcProducer {
 /** Receives, and does something else with each message. */
 export class RpcConsumer {
   popped = 0;
+  acked = 0;
   problems = [];
   #running = true;
   #telemetry;
@@ -180,7 +181,10 @@ export class RpcConsumer {
     const reply = await this.rpc.call("AckMessage", { topic, group, entries });
     for (const [i, { messageId, status }] of reply.entries.entries()) {
       const { id, handle } = messages[i];
-      if (status.code === OK) log.note(`D ${id} ${keyOf(handle)} ${Date.now()}`);
+      if (status.code === OK) {
+        log.note(`D ${id} ${keyOf(handle)} ${Date.now()}`);
+        this.acked++;
+      }
       // A handle whose time was over while the server was away is refused.
       else if (status.code !== INVALID_RECEIPT_HANDLE || timesOf(handle).due > Date.now()) {
         this.problems.push(`ack of ${messageId}: ${status.code} ${status.message}`);
