@@ -81,13 +81,17 @@ const extras = new Extras({
 });
 const began = Date.now();
 const problems = [];
+// A run of a million messages takes long: what is wrong is told at once.
+problems.push = (...found) => {
+  for (const problem of found) console.log(`        !!! ${problem}`);
+  return Array.prototype.push.apply(problems, found);
+};
 const other = options.first === "apache" ? "skylark" : "apache";
 try {
   for (const [round, kind] of [options.first, other, options.first].entries()) await life(round, kind);
 } catch (error) {
   problems.push(error.stack);
 }
-for (const problem of problems) console.log(`  ${problem}`);
 const ok = problems.length === 0;
 if (ok && !options.keep) rmSync(tempDir, { recursive: true, force: true });
 else console.log(`files kept in ${tempDir}`);
@@ -186,7 +190,8 @@ async function verify(kind, wanted, say) {
       `${files("commitlog")} log files, ${files("index")} index files, waiting: ${facts.delayed} delayed, ${facts.timers} timers, ${facts.undecidedTransactions} transactions`,
   );
   if (status > wanted) problems.push(`mqstore verify after ${kind}: status ${status}`);
-  for (const { weight, area, where, text } of findings) {
-    if (weight !== "note" && status > wanted) problems.push(`  ${weight} ${area} ${where}: ${text}`);
+  for (const { weight, area, kind: what, where, text } of findings) {
+    const bad = weight === "note" ? what === "due times" : status > wanted;
+    if (bad) problems.push(`  ${weight} ${area} ${where}: ${text}`);
   }
 }

@@ -10,7 +10,7 @@ export const MANY_TOPIC = "TakeoverMany";
 export const MANY_QUEUES = 8;
 const GROUP = "TakeoverProducers";
 const WINDOW = 64;
-const BATCH = 24;
+const BATCH = 40;
 const PULL_MAX = 512;
 
 export class Ledger {
@@ -51,7 +51,7 @@ export async function sendMany(client, ledger, from, to) {
   const flying = new Set();
   for (let i = from; i < to; ) {
     const end = Math.min(to, i + BATCH - (i % BATCH));
-    const batch = Math.floor(i / BATCH) % 5 !== 0 && end - i > 1 && end % 5000 !== 0;
+    const batch = Math.floor(i / BATCH) % 20 !== 0 && end - i > 1 && end % 5000 !== 0;
     for (const [first, last] of batch ? [[i, end]] : Array.from({ length: end - i }, (_, n) => [i + n, i + n + 1])) {
       const work = send(client, ledger, first, last).finally(() => flying.delete(work));
       flying.add(work);

@@ -59,6 +59,9 @@ class QueueState {
   firstMissing = "";
   wrong: string[] = [];
   wrongs = 0;
+  /** Delayed messages that are due at another time than the delay levels say. */
+  otherDues = 0;
+  firstOtherDue = "";
   window: Buffer | undefined;
   windowFirst = 0;
   windowUnits = 0;
@@ -83,6 +86,7 @@ class QueueState {
     this.firstMissing = "";
     this.wrong = [];
     this.wrongs = 0;
+    this.otherDues = 0;
   }
 }
 
@@ -186,7 +190,7 @@ export class QueueAudit {
     const logOffset = readInt64OrMinus1(buf, at);
     const size = buf.readInt32BE(at + 8);
     if (logOffset === view.logOffset && size === view.totalBytes) {
-      const problem = this.#tagProblem(view, scan, buf, at + 12);
+      const problem = this.#tagProblem(state, view, scan, buf, at + 12);
       if (problem !== "")
         this.#isWrong(state, `unit ${queueOffset} of the message at log offset ${logOffset}: ${problem}`);
     } else if (size === 0 && logOffset === 0) {
@@ -204,16 +208,19 @@ export class QueueAudit {
     if (state.wrong.length < 3) state.wrong.push(text);
   }
 
-  #tagProblem(view: RecordView, scan: PropertyScan, buf: Buffer, at: number): string {
+  #tagProblem(state: QueueState, view: RecordView, scan: PropertyScan, buf: Buffer, at: number): string {
     const found = buf.readBigInt64BE(at);
-    if (view.topic() === SCHEDULE_TOPIC) {
+    if (state.topic === SCHEDULE_TOPIC) {
       const level = parseProperties(view.properties()).get(Property.DELAY_TIME_LEVEL);
       if (level !== undefined) {
+        if (found < BigInt(view.storeTimestamp)) return `due at ${found}, before it was stored`;
         const { levels, levelsKnown } = this.#layout;
         const due = levels.deliverTime(Number(level), view.storeTimestamp);
-        // Without the broker's configuration its levels are not known, and they may have been changed.
-        if (levelsKnown ? found === BigInt(due) : found >= BigInt(view.storeTimestamp)) return "";
-        return `due at ${found} instead of ${due}`;
+        // Without the broker's configuration its levels are not known, and with it they may have been others before.
+        if (levelsKnown && found !== BigInt(due) && state.otherDues++ === 0) {
+          state.firstOtherDue = `message at log offset ${view.logOffset} at ${found} instead of ${due}`;
+        }
+        return "";
       }
     }
     const hash = scan.tagsStart < 0 || scan.tagsEnd === scan.tagsStart;
@@ -265,6 +272,10 @@ export class QueueAudit {
     for (const text of state.wrong) findings.add("problem", AREA, "wrong unit", where, text);
     if (state.wrongs > state.wrong.length) {
       findings.add("problem", AREA, "wrong unit", where, `${state.wrongs} units of this queue are wrong`);
+    }
+    if (state.otherDues > 0) {
+      const what = `${state.otherDues} messages are due at other times than messageDelayLevel says, the first: ${state.firstOtherDue}`;
+      findings.add("note", AREA, "due times", where, what);
     }
     if (state.gaps > 0) {
       const what = `the log has no message for ${state.gaps} places, from ${state.firstGap} on`;

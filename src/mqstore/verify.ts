@@ -47,7 +47,10 @@ export async function verifyStore(disk: Disk, clock: Clock, layout: Layout, live
   const rehearsal = await rehearseStart(store, clock, layout.options, deliverTime, REHEARSAL_BYTES_MAX);
   const atStart = describeStart(rehearsal);
   const timers = audit.timers.present ? await rehearseTimers(store, clock, layout) : undefined;
-  if (timers !== undefined) atStart.push(...timers.lines.map((line) => `timers: ${sentence(line)}`));
+  for (const line of timers?.lines ?? []) {
+    findings.add("repair", "timers", "built again", layout.timerLogDir, sentence(line));
+    atStart.push(`timers: ${sentence(line)}`);
+  }
   if (timers?.kind.startsWith("refused")) findings.add("lost", "timers", "start", layout.timerLogDir, timers.kind);
   if (rehearsal.outcome === "refused") {
     findings.add("lost", "directory", "start", layout.root, `Skylark does not start on it: ${rehearsal.reason}`);

@@ -258,14 +258,16 @@ export class Appender {
     scan.scan(properties, 0, properties.length);
     const queue = this.#derived.queues.getOrCreate(message.topic, message.queueId);
     const tags = message.properties.get(Property.TAGS);
-    const now = this.#context.clock.now();
-    draft.tagsCode =
-      message.tagsCode ??
-      this.#derived.dueTime(message.topic, () => formatProperties(message.properties), now) ??
-      (tags ? javaHashUtf8(0, properties, scan.tagsStart, scan.tagsEnd) : 0);
+    draft.tagsCode = message.tagsCode ?? (tags ? javaHashUtf8(0, properties, scan.tagsStart, scan.tagsEnd) : 0);
     return new Promise((resolve) => {
       const pending = this.append(draft, scan, queue, { appended: (done) => resolve(resultOf(done)) }, 0, 0);
-      if (lmq === undefined || pending.status !== "ok") return;
+      if (pending.status !== "ok") return;
+      if (message.tagsCode === undefined) {
+        // A due time counts from the time the record got: whoever builds the queue again has no other.
+        const due = () => formatProperties(message.properties);
+        pending.tagsCode = this.#derived.dueTime(message.topic, due, pending.storeTimestamp) ?? pending.tagsCode;
+      }
+      if (lmq === undefined) return;
       pending.lmq = lmq;
       for (const place of lmq) place.queue.next = place.offset + 1;
     });
