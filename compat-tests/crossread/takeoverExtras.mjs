@@ -118,9 +118,13 @@ export class Extras {
 
   async #commitOffsets(client, round) {
     for (const [g, group] of GROUPS.entries()) {
+      // A broker keeps the progress of groups that it knows only, and a pull makes one known.
+      await client.pull({ group, topic: MANY_TOPIC, queueId: 0, offset: 0, max: 1 });
       for (let queueId = 0; queueId < MANY_QUEUES; queueId++) {
         const commitOffset = 10 * (round + 1) + g * 7 + queueId;
-        await client.ask(CODE.UPDATE_OFFSET, { consumerGroup: group, topic: MANY_TOPIC, queueId, commitOffset });
+        const ext = { consumerGroup: group, topic: MANY_TOPIC, queueId, commitOffset };
+        const reply = await client.ask(CODE.UPDATE_OFFSET, ext);
+        if (reply.code !== 0) throw new Error(`progress of ${group} was refused: ${reply.code} ${reply.remark}`);
         this.progress.set(`${group} ${queueId}`, commitOffset);
       }
     }
