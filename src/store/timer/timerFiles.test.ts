@@ -181,6 +181,25 @@ describe("the files of the timers", () => {
     await expectContent(coarse);
   });
 
+  it("go on after a moment without a file descriptor left: no sync was tried, so nothing can be lost", async () => {
+    const disk = new SimDisk();
+    const life = await filled(disk);
+    const { open, syncDir } = disk;
+    const tooMany = (): never => {
+      throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+    };
+    // The name of a new file is to be synced, and its directory cannot be opened.
+    for (let i = 0; i < 20; i++) life.add(5, 5);
+    const short = async () => {
+      disk.open = tooMany;
+      disk.syncDir = async () => tooMany();
+    };
+    expect(await life.flush(NOW, short)).toBe(false);
+    disk.open = open;
+    disk.syncDir = syncDir;
+    expect(await life.flush()).toBe(true);
+  });
+
   it("vouch for nothing after a sync that failed, and go on when a full disk has room again", async () => {
     const disk = new SimDisk();
     const life = await filled(disk);

@@ -16,6 +16,7 @@ import type { Logger } from "../../base/log.ts";
 import { DirNames } from "../dirNames.ts";
 import type { Disk } from "../disk.ts";
 import { FileCache } from "../fileCache.ts";
+import { isOutOfFiles } from "../writeGate.ts";
 import { TIMER_CHECKPOINT_ZERO, TimerCheckpoint, type TimerCheckpointState } from "./timerCheckpoint.ts";
 import { TimerLog, TimerUnit } from "./timerLog.ts";
 import { TimerWheel, WHEEL_SLOTS } from "./timerWheel.ts";
@@ -308,8 +309,9 @@ export class TimerFiles {
     } catch (error) {
       wheel.back(pages);
       const { code } = error as NodeJS.ErrnoException;
-      // The kernel reports a lost write once; a later sync would vouch for bytes that are not there.
-      if (syncing && code !== "ENOSPC") this.#failed = true;
+      // The kernel reports a lost write once; a later sync would vouch for bytes that are not there. Without a file to sync,
+      // none was tried.
+      if (syncing && code !== "ENOSPC" && !isOutOfFiles(error)) this.#failed = true;
       this.#notFlushed(error as Error);
       return false;
     }
