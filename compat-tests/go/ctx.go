@@ -87,12 +87,17 @@ func (c *ctx) onClose(closer func()) {
 	c.mutex.Unlock()
 }
 
+// credentials are those of the environment; none, and nothing is signed.
+func (c *ctx) credentials() primitive.Credentials {
+	return primitive.Credentials{AccessKey: os.Getenv("ROCKETMQ_ACCESS_KEY"), SecretKey: os.Getenv("ROCKETMQ_SECRET_KEY")}
+}
+
 func (c *ctx) resolver() primitive.NsResolver {
 	return primitive.NewPassthroughResolver([]string{c.namesrv})
 }
 
 func (c *ctx) admin() admin.Admin {
-	tools, err := admin.NewAdmin(admin.WithResolver(c.resolver()))
+	tools, err := admin.NewAdmin(admin.WithResolver(c.resolver()), admin.WithCredentials(c.credentials()))
 	must(err, "admin")
 	return tools
 }
@@ -100,6 +105,7 @@ func (c *ctx) admin() admin.Admin {
 func (c *ctx) producer(options ...producer.Option) rocketmq.Producer {
 	options = append([]producer.Option{
 		producer.WithNsResolver(c.resolver()),
+		producer.WithCredentials(c.credentials()),
 		producer.WithGroupName(c.group("p")),
 		producer.WithInstanceName(c.instance()),
 		producer.WithSendMsgTimeout(10 * time.Second),
@@ -138,6 +144,7 @@ func (c *ctx) push(group string, options ...consumer.Option) *member {
 	}
 	options = append([]consumer.Option{
 		consumer.WithNsResolver(c.resolver()),
+		consumer.WithCredentials(c.credentials()),
 		consumer.WithGroupName(group),
 		consumer.WithInstance(c.instance()),
 		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
@@ -180,6 +187,7 @@ func selector(expression string) consumer.MessageSelector {
 func (c *ctx) puller(group, topic, expression string) rocketmq.PullConsumer {
 	p, err := rocketmq.NewPullConsumer(
 		consumer.WithNsResolver(c.resolver()),
+		consumer.WithCredentials(c.credentials()),
 		consumer.WithGroupName(group),
 		consumer.WithInstance(c.instance()),
 		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),

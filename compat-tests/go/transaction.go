@@ -68,6 +68,7 @@ func stateOf(word string) primitive.LocalTransactionState {
 func (c *ctx) transactional(topic string, d *decider) rocketmq.TransactionProducer {
 	p, err := rocketmq.NewTransactionProducer(d,
 		producer.WithNsResolver(c.resolver()),
+		producer.WithCredentials(c.credentials()),
 		producer.WithGroupName(c.group("p")),
 		producer.WithInstanceName(c.instance()),
 		producer.WithSendMsgTimeout(10*time.Second),
