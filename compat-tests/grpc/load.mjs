@@ -27,7 +27,10 @@ const POLLS_END_MS = 24_000;
 const HOLD_MS = 5_000;
 const WAIT_MS = 180_000;
 const SLOW_BODY_BYTES = 100_000;
-const SLOW_MESSAGES = 3_000;
+/** A pop takes no more than two or three such messages. */
+const SLOW_MESSAGES_EACH = 3;
+/** Files that the store may open meanwhile. */
+const FILES_MAX = 16;
 /** What a client with its stream and poll may cost, and how much more a second wave. */
 const CLIENT_KIB_MAX = 120;
 const GROWTH_MIB_MAX = 40;
@@ -114,7 +117,7 @@ async function wave(name, size) {
   for (const member of members) problems.push(...member.problems);
   await Promise.all(members.map((member, i) => member.leave(i % 2 === 0)));
   await Promise.all(polls);
-  await until("the descriptors come back", () => look().fds <= before.fds + 2);
+  await until("the descriptors come back", () => look().fds <= before.fds + FILES_MAX);
   const left = look();
   const kib = Math.round(((full.rssMib - before.rssMib) * 1024) / size);
   console.log(
@@ -156,7 +159,8 @@ async function slowReaders(size, producer) {
   await reader.join();
   await reader.wire.call("ReceiveMessage", { ...reader.request(1), longPollingTimeout: { seconds: 5 } });
   const body = Buffer.alloc(SLOW_BODY_BYTES, "x");
-  for (let i = 0; i < SLOW_MESSAGES; i += 50) {
+  const sent = Math.ceil((size * SLOW_MESSAGES_EACH) / 50) * 50;
+  for (let i = 0; i < sent; i += 50) {
     const sends = Array.from({ length: 50 }, (_, k) => {
       const message = { topic, body, systemProperties: { messageId: `${run}-slow-${i + k}` } };
       return producer.call("SendMessage", { messages: [message] });
@@ -187,8 +191,8 @@ async function slowReaders(size, producer) {
   const cut = (ends ?? []).filter(({ rst, code }) => rst !== 0 || code === 8).length;
   for (const member of members) member.wire.destroy();
   // Given back: a reader gets them within seconds although they were hidden for a minute.
-  const polling = reader.poll();
-  await until("what nobody read comes to the next", () => reader.messages.length >= SLOW_MESSAGES);
+  const polling = reader.poll(32);
+  await until("what nobody read comes to the next", () => reader.messages.length >= sent);
   await reader.leave(true);
   await polling;
   const mib = most - before.rssMib;

@@ -57,9 +57,10 @@ export class Wire {
       stream.on("response", look);
       stream.on("trailers", look);
       stream.on("error", () => {});
-      stream.on("close", () =>
-        resolve({ http, code: status === undefined ? undefined : Number(status), rst: stream.rstCode }),
-      );
+      const end = () => resolve({ http, code: status === undefined ? undefined : Number(status), rst: stream.rstCode });
+      // A stream that nobody reads is aborted by the server, but never closed here.
+      stream.on("aborted", end);
+      stream.on("close", end);
     });
     return stream;
   }
@@ -106,9 +107,9 @@ export class Member {
   }
 
   /** Polls until it leaves. */
-  async poll() {
+  async poll(batchSize = 1) {
     while (!this.#leaving) {
-      const { code, replies } = await this.wire.call("ReceiveMessage", this.request(1));
+      const { code, replies } = await this.wire.call("ReceiveMessage", this.request(batchSize));
       if (this.#leaving) return;
       const status = replies.find((reply) => reply.status)?.status;
       const got = replies.flatMap(({ message }) => message ?? []);

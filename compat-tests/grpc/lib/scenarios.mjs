@@ -31,6 +31,8 @@ export const SCENARIOS = {
   "simple-redelivery": { about: "what is not acknowledged comes again", topics: NORMAL, groups: { g: {} } },
   "simple-change-invisible": { about: "shorter and longer invisible times", topics: NORMAL, groups: { g: {} } },
   "simple-ack-changed": {
+    // Its proxy in local mode leaves the new handle the old pop's first offset, so that an acknowledgement by it finds no checkpoint.
+    notOn: { "apache-local": "comes again" },
     about: "what is acknowledged by its new handle stays away",
     topics: NORMAL,
     groups: { g: {} },
