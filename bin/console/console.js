@@ -55,7 +55,7 @@ function table(rows, columns, none = "nothing here") {
     el(
       "tr",
       {},
-      columns.map(([, cell, kind]) => el("td", { class: kind }, cell(row))),
+      columns.map(([title, cell, kind]) => el("td", { class: kind, "data-title": title }, cell(row))),
     ),
   );
   return el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body)));

@@ -3,7 +3,14 @@
  * and the same refusal; what no request tells is read from the broker's state.
  */
 import { Buffer } from "node:buffer";
-import { DLQ_PREFIX, isRetryOrDlq, RETRY_PREFIX, retryTopic, SCHEDULE_TOPIC } from "../../broker/names.ts";
+import {
+  DLQ_PREFIX,
+  isRetryOrDlq,
+  isSystemPuller,
+  RETRY_PREFIX,
+  retryTopic,
+  SCHEDULE_TOPIC,
+} from "../../broker/names.ts";
 import type { TransactionMetrics } from "../../broker/transactionMetrics.ts";
 import { BROKER_TABLE, effectiveConfig } from "../../config/index.ts";
 import type { BrokerParts } from "../../handlers/parts.ts";
@@ -212,7 +219,7 @@ function groupList(parts: ApiParts): object {
     }
     return {
       name: groupName,
-      isSystem: groupName.toUpperCase().startsWith("CID_") || /^(TOOLS|SCHEDULE|FILTERSRV|__MONITOR)/.test(groupName),
+      isSystem: isSystemPuller(groupName),
       members: online?.members.size ?? 0,
       type: online?.consumeType ?? "",
       model: online?.messageModel ?? "",
