@@ -115,6 +115,8 @@ async function life(round, kind) {
     const client = await RawClient.open({ port });
     const audit = await RawClient.open({ port, binary: true });
     if (round > 0) {
+      // With the handles that the broker before gave, while their timers are still far away.
+      await extras.recall(client, 8_000);
       await lookAtAll(round, kind, audit, say);
       const wrong = await extras.wrongProgress(audit);
       problems.push(...wrong.map((text) => `${kind}: progress of ${text}`));
@@ -123,7 +125,6 @@ async function life(round, kind) {
       for (const topic of [DELAY_TOPIC, TIMER_TOPIC, TX_TOPIC]) await createTopic(client, topic, 1);
     }
     const stopAnswering = round > 0 ? await extras.answer(port) : () => {};
-    if (round > 0) await extras.recall(client, 8_000);
     const from = ledger.sent;
     const to = last ? count : Math.floor(count * SHARES.slice(0, round + 1).reduce((sum, share) => sum + share));
     await sendMany(client, ledger, from, to);
