@@ -111,6 +111,7 @@ async function life(round, kind) {
   const last = round === SHARES.length - 1;
   try {
     await server.start();
+    const upAt = Date.now();
     const port = ports.brokerPort;
     const client = await RawClient.open({ port });
     const audit = await RawClient.open({ port, binary: true });
@@ -133,7 +134,7 @@ async function life(round, kind) {
     if (last) {
       const left = await extras.settle(port, spreadMs + 240_000);
       if (left > 0) problems.push(`${left} half messages are still not settled`);
-      const { counts, problems: found } = await extras.judge(audit);
+      const { counts, problems: found } = await extras.judge(audit, kind === "apache" ? upAt + 2_000 : 0);
       say(`at the end ${JSON.stringify(counts)}`);
       problems.push(...found.slice(0, 20));
     } else {
