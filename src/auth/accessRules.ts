@@ -258,6 +258,13 @@ const OURS: Partial<Record<Name, Access>> = {
     wants.group(groupOf(consumerGroup), UPDATE);
     topicOrGroup(wants, topic, UPDATE);
   },
+  // What operators ask of lite topics.
+  GET_PARENT_TOPIC_INFO: fields(GET, topic("topic")),
+  GET_LITE_TOPIC_INFO: fields(GET, topic("parentTopic")),
+  GET_LITE_CLIENT_INFO: fields(GET, group("group"), topic("parentTopic")),
+  GET_LITE_GROUP_INFO: fields(GET, group("group")),
+  TRIGGER_LITE_DISPATCH: fields(UPDATE, group("group")),
+  GET_BROKER_LITE_INFO: cluster(GET),
   // What belongs to the whole broker.
   GET_ALL_TOPIC_CONFIG: cluster(GET),
   GET_ALL_SUBSCRIPTIONGROUP_CONFIG: cluster(GET),

@@ -253,6 +253,13 @@ export class Offsets {
     return this.#committed.topicsOf(group);
   }
 
+  /** Pairs of group and topic that have offsets, those of light queues' groups left out. */
+  get size(): number {
+    let size = 0;
+    for (const [group] of this.#committed.entries()) if (!isLmq(group)) size++;
+    return size;
+  }
+
   /** Groups that have offsets for a topic. */
   groupsOf(topic: string): string[] {
     const groups: string[] = [];

@@ -5,13 +5,14 @@
  */
 import type { Buffer } from "node:buffer";
 import type { Clock, Timer } from "../base/clock.ts";
+import { bucketOf } from "../base/consistentHash.ts";
 import { TOPIC_QUEUES_MAX, TOPIC_ROUTES_MAX } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import type { MessageQueue } from "../protocol/bodies/messageQueue.ts";
 import { decodeTopicRouteData } from "../protocol/bodies/topicRoute.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
-import { isReadable } from "./model.ts";
+import { isReadable, isWriteable } from "./model.ts";
 import type { RequestTo } from "./registration.ts";
 
 /** The options this service reads, by Apache's keys. */
@@ -22,12 +23,15 @@ export interface RouteOptions {
   readonly loadBalancePollNameServerInterval: number;
 }
 
+const MASTER_ID = 0;
 const ASK_TIMEOUT_MS = 3_000;
 /** A topic nobody asked for in so many rounds is forgotten. */
 const IDLE_ROUNDS = 20;
 
 interface Known {
   queues: MessageQueue[];
+  /** The broker of each writable queue, in the order in which clients choose among them (MQClientInstance). */
+  writers: string[];
   idleRounds: number;
 }
 
@@ -57,11 +61,21 @@ export class TopicRoutes {
 
   /** Readable queues of a topic, in no order; undefined when no NameServer knows the topic. */
   async queues(topic: string): Promise<readonly MessageQueue[] | undefined> {
+    return (await this.#find(topic))?.queues;
+  }
+
+  /** The name of the broker that a lite topic belongs to; undefined when no NameServer knows a writable queue of its parent. */
+  async brokerOfLite(parent: string, lite: string): Promise<string | undefined> {
+    const writers = (await this.#find(parent))?.writers ?? [];
+    return writers.length === 0 ? undefined : writers[bucketOf(lite, writers.length)];
+  }
+
+  async #find(topic: string): Promise<Known | undefined> {
     const known = this.#known.get(topic);
     if (known === undefined || known.queues.length === 0) await this.#ask(topic);
     const now = this.#known.get(topic);
     if (now !== undefined) now.idleRounds = 0;
-    return now?.queues;
+    return now;
   }
 
   /** Asks again for every topic in use. */
@@ -104,7 +118,13 @@ export class TopicRoutes {
 
   #set(topic: string, body: Buffer): void {
     const queues: MessageQueue[] = [];
-    for (const data of decodeTopicRouteData(body).queueDatas) {
+    const { queueDatas, brokerDatas } = decodeTopicRouteData(body);
+    const masters = new Set(brokerDatas.filter((one) => one.brokerAddrs.has(MASTER_ID)).map((one) => one.brokerName));
+    const writers = queueDatas
+      .filter(({ brokerName, perm }) => isWriteable(perm) && masters.has(brokerName))
+      .sort((a, b) => (a.brokerName < b.brokerName ? -1 : 1))
+      .flatMap((data) => Array<string>(Math.min(data.writeQueueNums, TOPIC_QUEUES_MAX)).fill(data.brokerName));
+    for (const data of queueDatas) {
       if (!isReadable(data.perm)) continue;
       const count = Math.min(data.readQueueNums, TOPIC_QUEUES_MAX);
       for (let queueId = 0; queueId < count; queueId++) {
@@ -114,9 +134,10 @@ export class TopicRoutes {
     const known = this.#known.get(topic);
     if (known !== undefined) {
       known.queues = queues;
+      known.writers = writers;
       return;
     }
     if (this.#known.size >= TOPIC_ROUTES_MAX) this.#known.clear();
-    this.#known.set(topic, { queues, idleRounds: 0 });
+    this.#known.set(topic, { queues, writers, idleRounds: 0 });
   }
 }

@@ -137,6 +137,9 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   ),
   enableMultiDispatch: fixed("With enableLmq: list a message in every light queue that its INNER_MULTI_DISPATCH names"),
   enableLmqQuota: live("Refuse messages for new light queues beyond maxLmqConsumeQueueNum"),
+  enableLiteEventMode: live("Obey the order to look at all unread lite topics again (mqadmin triggerLiteDispatch)"),
+  liteLagLatencyCollectEnable: live("Tell operators on which lite topics a group's oldest unread messages are"),
+  liteLagLatencyTopK: live("Most lite topics in that list"),
   maxLiteSubscriptionCount: live("Most pairs of client and lite topic; further subscriptions are refused"),
   liteSubscriptionCheckInterval: fixed("Milliseconds between looks for clients whose lite subscriptions expired"),
   liteSubscriptionCheckTimeoutMills: live(

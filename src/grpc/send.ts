@@ -1,5 +1,7 @@
 /** SendMessage, EndTransaction and RecallMessage (Apache: SendMessageActivity, ProducerProcessor, EndTransactionActivity). */
+
 import type { Clock } from "../base/clock.ts";
+import { bucketOf } from "../base/consistentHash.ts";
 import { isWriteable } from "../broker/model.ts";
 import { isRetryOrDlq } from "../broker/names.ts";
 import { decodeRecallHandle } from "../broker/timer/recallHandle.ts";
@@ -34,7 +36,6 @@ import { inMessage, sysFlagOf, systemOf } from "./inMessage.ts";
 import { kindOf } from "./outMessage.ts";
 import { RpcProperty } from "./properties.ts";
 import type { Init } from "./proto.ts";
-import { bucketOf } from "./queueChoice.ts";
 import { need } from "./route.ts";
 import { OK, overall, Refusal, statusOfReply } from "./status.ts";
 import { toMs } from "./times.ts";

@@ -269,3 +269,142 @@ describe("a lite topic", () => {
     expect((await pop({ pollTime: 5_000 })).texts).toEqual(["1"]);
   });
 });
+
+describe("what operators ask about lite topics", () => {
+  const asked = async (name: Parameters<WireClient["ask"]>[0], fields: Record<string, string | number> = {}) => {
+    const reply = await client.ask(name, fields);
+    expect(reply, reply.remark).toMatchObject({ code: ResponseCode.SUCCESS });
+    return JSON.parse(reply.body.toString()) as Record<string, unknown>;
+  };
+
+  it("is who subscribes to a lite topic and how long it is", async () => {
+    await control("PARTIAL_ADD", ["a"]);
+    group("all", [
+      ["+lite.bind.topic", TOPIC],
+      ["+lite.sub.wildcard", "true"],
+    ]);
+    await control("COMPLETE_ADD", [], { group: "all", clientId: "c2" });
+    for (const text of ["0", "1"]) await send("a", text);
+    expect(await asked("GET_LITE_TOPIC_INFO", { parentTopic: TOPIC, liteTopic: "a" })).toEqual({
+      parentTopic: TOPIC,
+      liteTopic: "a",
+      subscriber: [
+        { clientId: "c1", group: GROUP },
+        { clientId: "*", group: "all" },
+      ],
+      topicOffset: { minOffset: 0, maxOffset: 2, lastUpdateTimestamp: broker.clock.now() },
+      shardingToBroker: true,
+    });
+    expect(await asked("GET_LITE_TOPIC_INFO", { parentTopic: TOPIC, liteTopic: "none" })).toMatchObject({
+      topicOffset: { minOffset: 0, maxOffset: 0, lastUpdateTimestamp: 0 },
+    });
+    expect(await asked("GET_PARENT_TOPIC_INFO", { topic: TOPIC })).toEqual({
+      topic: TOPIC,
+      ttl: 30,
+      groups: [GROUP, "all"],
+      lmqNum: 1,
+      liteTopicCount: 1,
+    });
+  });
+
+  it("is what a client subscribes to, and when it came last", async () => {
+    const ask = (more = {}) =>
+      asked("GET_LITE_CLIENT_INFO", { parentTopic: TOPIC, group: GROUP, clientId: "c1", ...more });
+    expect(await ask()).toMatchObject({ liteTopicCount: -1, lastAccessTime: -1 });
+    expect(await ask()).not.toHaveProperty("liteTopicSet");
+    await control("PARTIAL_ADD", ["a", "b"]);
+    expect(await ask({ maxCount: 1 })).toMatchObject({ liteTopicCount: 2, liteTopicSet: ["%LMQ%$Chats$a"] });
+    await pop();
+    expect(await ask()).toMatchObject({ lastAccessTime: broker.clock.now(), lastConsumeTime: 0 });
+    expect(await asked("GET_BROKER_LITE_INFO")).toMatchObject({
+      storeType: "default",
+      maxLmqNum: 20_000,
+      currentLmqNum: 0,
+      liteSubscriptionCount: 2,
+      orderInfoCount: 0,
+      eventMapSize: 1,
+      topicMeta: { [TOPIC]: 30 },
+      groupMeta: { [TOPIC]: [GROUP] },
+    });
+  });
+
+  it("is how far a group is behind, on one lite topic and on those where it is behind most", async () => {
+    await control("PARTIAL_ADD", ["a", "b", "c"]);
+    const sentAt = broker.clock.now();
+    for (const lite of ["a", "b", "b"]) await send(lite, "x");
+    const first = await pop({ maxMsgNum: 1 });
+    await ack("a", 0, first.fields.popTime);
+    await broker.clock.advance(1_000);
+    for (let i = 0; i < 3; i++) await send("a", "y");
+    await pop();
+    const lags = [
+      { liteTopic: "a", lagCount: 3, earliestUnconsumedTimestamp: sentAt + 1_000 },
+      { liteTopic: "b", lagCount: 2, earliestUnconsumedTimestamp: sentAt },
+    ];
+    const whole = { group: GROUP, parentTopic: TOPIC, totalLagCount: 5, earliestUnconsumedTimestamp: -1 };
+    expect(await asked("GET_LITE_GROUP_INFO", { group: GROUP, topK: 20 })).toEqual({
+      ...whole,
+      lagCountTopK: lags,
+      lagTimestampTopK: [],
+    });
+    broker.config.liteLagLatencyCollectEnable = true;
+    expect(await asked("GET_LITE_GROUP_INFO", { group: GROUP, topK: 1 })).toEqual({
+      ...whole,
+      earliestUnconsumedTimestamp: sentAt,
+      lagCountTopK: lags.slice(0, 1),
+      lagTimestampTopK: lags.slice(1),
+    });
+    expect(await asked("GET_LITE_GROUP_INFO", { group: GROUP, liteTopic: "a", topK: 20 })).toEqual({
+      group: GROUP,
+      parentTopic: TOPIC,
+      liteTopic: "a",
+      totalLagCount: 3,
+      earliestUnconsumedTimestamp: sentAt + 1_000,
+      liteTopicOffsetWrapper: { brokerOffset: 4, consumerOffset: 1, lastTimestamp: sentAt, pullOffset: 0 },
+    });
+    expect(await asked("GET_LITE_GROUP_INFO", { group: GROUP, liteTopic: "none", topK: 20 })).toMatchObject({
+      totalLagCount: -1,
+    });
+  });
+
+  it("is refused for other topics and groups, in Apache's words", async () => {
+    broker.config.autoCreateSubscriptionGroup = false;
+    group("plain", []);
+    broker.topics.createIfAbsent(newTopicConfig("Plain", { perm: 6 }));
+    const parents = [
+      ["GET_PARENT_TOPIC_INFO", "topic"],
+      ["GET_LITE_TOPIC_INFO", "parentTopic"],
+      ["GET_LITE_CLIENT_INFO", "parentTopic"],
+    ] as const;
+    for (const [name, field] of parents) {
+      const missing = await client.ask(name, { [field]: "None", group: GROUP, clientId: "c1", liteTopic: "a" });
+      expect(missing).toMatchObject({ code: ResponseCode.TOPIC_NOT_EXIST, remark: "Topic [None] not exist." });
+      const plain = await client.ask(name, { [field]: "Plain", group: GROUP, clientId: "c1", liteTopic: "a" });
+      expect(plain).toMatchObject({ code: ResponseCode.INVALID_PARAMETER, remark: "Topic [Plain] type not match." });
+    }
+    for (const name of ["GET_LITE_GROUP_INFO", "TRIGGER_LITE_DISPATCH"] as const) {
+      const missing = await client.ask(name, { group: "none", topK: 1 });
+      expect(missing).toMatchObject({
+        code: ResponseCode.SUBSCRIPTION_GROUP_NOT_EXIST,
+        remark: "Group [none] not exist.",
+      });
+      const plain = await client.ask(name, { group: "plain", topK: 1 });
+      expect(plain).toMatchObject({
+        code: ResponseCode.INVALID_PARAMETER,
+        remark: "Group [plain] is not a LITE group.",
+      });
+    }
+    const unbound = await client.ask("GET_LITE_CLIENT_INFO", { parentTopic: TOPIC, group: "plain", clientId: "c1" });
+    expect(unbound.remark).toBe("Subscription [plain]-[Chats] not match.");
+  });
+
+  it("is to look at everything unread again", async () => {
+    await control("PARTIAL_ADD", ["a"]);
+    await send("a", "x");
+    // As if the mark had been lost.
+    broker.lites.subscriptions.find("c1")?.ready.clear();
+    expect((await pop()).texts).toEqual([]);
+    expect(await client.ask("TRIGGER_LITE_DISPATCH", { group: GROUP })).toMatchObject({ code: ResponseCode.SUCCESS });
+    expect((await pop()).texts).toEqual(["x"]);
+  });
+});

@@ -26,6 +26,7 @@ import { groupAdminRows } from "./groupAdmin.ts";
 import { type HaView, haRows } from "./ha.ts";
 import { halfMessageRows } from "./halfMessages.ts";
 import { liteRows } from "./lite.ts";
+import { liteInfoRows } from "./liteInfo.ts";
 import { lockRows } from "./locks.ts";
 import { messageRows } from "./messages.ts";
 import { offsetRows } from "./offsets.ts";
@@ -68,6 +69,7 @@ export function brokerRows(parts: TableParts): Row[] {
     ...changeInvisibleRows(parts),
     ...popInfoRows(parts),
     ...liteRows(parts),
+    ...liteInfoRows(parts),
     ...assignmentRows(parts),
     ...sendBackRows(parts),
     ...clientRows(parts),

@@ -9,7 +9,6 @@ type Name = keyof typeof RequestCode;
 
 const DEAD = "no release of Apache RocketMQ sends or serves this code; it is only a name";
 const TO_CLIENTS = "brokers send this code to clients; no broker takes it";
-const LITE = "lite topics work, what operators may ask about them is not part of this version yet";
 const STATIC = "static topics, whose queues span several brokers, are not part of this version yet";
 const ACTING_MASTER = "slaves that act for their master (enableSlaveActingMaster) are not part of this version yet";
 const ROLES =
@@ -44,15 +43,6 @@ const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
     "GET_CONSUMER_STATUS_FROM_CLIENT",
     "PUSH_REPLY_MESSAGE_TO_CLIENT",
     "NOTIFY_UNSUBSCRIBE_LITE",
-  ],
-  [
-    LITE,
-    "GET_BROKER_LITE_INFO",
-    "GET_PARENT_TOPIC_INFO",
-    "GET_LITE_TOPIC_INFO",
-    "GET_LITE_CLIENT_INFO",
-    "GET_LITE_GROUP_INFO",
-    "TRIGGER_LITE_DISPATCH",
   ],
   [STATIC, "UPDATE_AND_CREATE_STATIC_TOPIC"],
   [ACTING_MASTER, "NOTIFY_MIN_BROKER_ID_CHANGE"],

@@ -81,7 +81,8 @@ public final class Pages {
     public static void main(String[] args) throws Exception {
         Pages pages = new Pages(args[0], args[1]);
         try {
-            pages.all();
+            if (args.length > 2 && args[2].equals("hold")) pages.hold();
+            else pages.all();
             System.out.println("done");
             System.out.flush();
         } catch (Throwable e) {
@@ -91,7 +92,18 @@ public final class Pages {
         Runtime.getRuntime().halt(0);
     }
 
-    private void all() throws Exception {
+    /** The same topics, groups, messages, traces and online clients for somebody else who looks, until the standard input ends. */
+    private void hold() throws Exception {
+        prepare();
+        awaitTraces();
+        System.out.println("ready");
+        System.out.flush();
+        while (System.in.read() >= 0) {
+            // Whatever is written is no matter.
+        }
+    }
+
+    private void prepare() throws Exception {
         admin.setNamesrvAddr(namesrv);
         admin.setInstanceName("admin");
         admin.start();
@@ -99,6 +111,10 @@ public final class Pages {
         makeTopicsAndGroups();
         startClients();
         sendMessages();
+    }
+
+    private void all() throws Exception {
+        prepare();
         clusterPage();
         topicPage();
         consumerPage();
@@ -402,7 +418,7 @@ public final class Pages {
         call("dlq", "viewMessage", () -> admin.viewMessage(DLQ, sent.get(5).getMsgId()));
     }
 
-    private void tracePage() throws Exception {
+    private void awaitTraces() throws Exception {
         await("traces", () -> {
             try {
                 return traces(0).size() >= 3 && traces(5).size() >= 3;
@@ -410,6 +426,10 @@ public final class Pages {
                 return false;
             }
         });
+    }
+
+    private void tracePage() throws Exception {
+        awaitTraces();
         for (int i : new int[] {0, 5}) call("trace", "of message " + i, () -> traces(i));
         call("trace", "of no message", () -> admin.queryMessage(TopicValidator.RMQ_SYS_TRACE_TOPIC, "no-such-id", 64, 0, System.currentTimeMillis()));
     }

@@ -45,6 +45,13 @@ export class LiteOrders {
     this.#groups.clear();
   }
 
+  /** Lite topics being worked on, counted for each group. */
+  get size(): number {
+    let size = 0;
+    for (const lmqs of this.#groups.values()) size += lmqs.size;
+    return size;
+  }
+
   /** Whether a pop has to leave the lite topic alone for now. */
   blocked(group: string, lmq: string, attemptId: string | undefined, invisibleMs: number): boolean {
     return this.#find(group, lmq)?.info.blocks(attemptId, invisibleMs, this.#clock.now()) ?? false;

@@ -36,6 +36,8 @@ export class LiteClient {
   readonly waiting: LiteWaiter[] = [];
   /** Monotonic ms of the last word of its subscriptions. */
   updatedAt = 0;
+  /** ms, wall clock, of the last pop; -1 before the first. */
+  poppedAt = -1;
   notify: Notify = () => {};
 
   constructor(clientId: string, group: string, topic: string, ready: Set<string>) {
@@ -99,6 +101,16 @@ export class LiteSubscriptions {
   /** The subscribers of a lite topic by group, wildcard groups left out. */
   subscribers(lmq: string): ReadonlyMap<string, ReadonlySet<LiteClient>> | undefined {
     return this.#byLmq.get(lmq);
+  }
+
+  /** Whether the client subscribes to all lite topics of its parent. */
+  isWildcard(client: LiteClient): boolean {
+    return this.#wildcards.get(client.group)?.clients.has(client) ?? false;
+  }
+
+  /** The groups that subscribe to all lite topics of a parent and have a client. */
+  wildcardGroups(topic: string): string[] {
+    return [...this.#wildcards].filter(([, wildcard]) => wildcard.topic === topic).map(([group]) => group);
   }
 
   /** A client is there, with or without subscriptions. One that changed its group begins anew. @throws LiteQuotaError */

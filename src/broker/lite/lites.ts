@@ -257,6 +257,23 @@ export class Lites {
     }
   }
 
+  /** Looks again at everything that a client, or each client of a group, has not consumed (LiteEventDispatcher.doFullDispatch*). */
+  dispatch(group: string, clientId: string | undefined): void {
+    const clients =
+      clientId === undefined
+        ? [...this.subscriptions.clients()].filter((client) => client.group === group)
+        : [this.subscriptions.find(clientId)].filter((client) => client !== undefined);
+    for (const client of clients) {
+      if (this.subscriptions.isWildcard(client)) this.#readyAll(client);
+      for (const lmq of client.lmqs) {
+        const max = this.#store.maxOffset(lmq, LMQ_QUEUE_ID);
+        if (max > 0 && this.#offsets.query(client.group, lmq, LMQ_QUEUE_ID) < max) {
+          this.subscriptions.readyFor(client, lmq);
+        }
+      }
+    }
+  }
+
   // ---- messages ----
 
   /**
@@ -267,6 +284,7 @@ export class Lites {
     const client = this.subscriptions.find(ask.clientId);
     const found: LiteMessage[] = [];
     if (client === undefined || client.group !== ask.group) return found;
+    client.poppedAt = popTime;
     let bytesLeft = this.#options.maxTransferBytesOnMessageInMemory;
     for (const lmq of [...client.ready]) {
       if (found.length >= ask.maxMessages || bytesLeft <= 0) break;

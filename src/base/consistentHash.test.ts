@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bucketOf } from "./queueChoice.ts";
+import { bucketOf } from "./consistentHash.ts";
 
 describe("bucketOf", () => {
   it("chooses as Guava's Hashing.consistentHash(group.hashCode(), queues)", () => {

@@ -1,13 +1,13 @@
 /**
- * Which queue a message goes to (Apache: SendMessageActivity.SendMessageQueueSelector): messages of one group always to
- * the same, others by turns. The choice by group is Guava's Hashing.consistentHash over Java's string hash, so that
- * Apache's proxies and this server agree and a group keeps its order whichever of them takes its messages.
+ * Guava's Hashing.consistentHash over Java's string hash: which queue the messages of a group go to (Apache:
+ * SendMessageActivity.SendMessageQueueSelector), which broker a lite topic belongs to (LiteShardingImpl). Apache's proxies
+ * and this server must agree, so that a group keeps its order whichever of them takes its messages.
  */
-import { javaHashCode } from "../base/javaHash.ts";
+import { javaHashCode } from "./javaHash.ts";
 
-/** The bucket of a message group, in [0, buckets). */
-export function bucketOf(messageGroup: string, buckets: number): number {
-  const generator = new Lcg(javaHashCode(messageGroup));
+/** The bucket of a name, in [0, buckets). */
+export function bucketOf(name: string, buckets: number): number {
+  const generator = new Lcg(javaHashCode(name));
   let candidate = 0;
   for (;;) {
     const next = Math.trunc((candidate + 1) / generator.nextDouble());
