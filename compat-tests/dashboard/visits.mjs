@@ -26,9 +26,10 @@ visit("proxy", (_, at) => at("/proxy"));
 
 visit("cluster", (_, at) => at("/cluster"), {
   // How many messages the traces make depends on how the client gathers them.
-  mask: [RATES, [/(\| \d+){2} \|$/gm, "| <today> | <today> |"]],
+  mask: [RATES, [/(\| \d+ ){2}\|$/gm, "| <today> | <today> |"]],
 });
 visit("cluster: status", (page) => page.click("Status", { row: BROKER }), {
+  sort: true,
   mask: [
     [/^(\w+) \| [\d.E-]+( [\d.E-]*){1,2}$/gm, "$1 | <rates>"],
     [/^(commitLogDiskRatio_\S+) \|.*$/gm, "$1 | <of the moment>"],
@@ -174,7 +175,7 @@ visit("consumers: all kinds", async (page) => {
 /** The message that was sent in the browser lies in any of the queues, and the dialog has its own form of a time. */
 const READ = [
   [/\d+\/\d+\/\d{4}, \d+:\d+:\d+ [AP]M/g, "<time>"],
-  [/\| (\d+) \| \1 \|/g, "| <all> | <all> |"],
+  [/^broker-a \| (\d+) \| (\d+) \| \2 \|/gm, "broker-a | $1 | <all> | <all> |"],
 ];
 for (const [name, button] of [
   ["client", "CLIENT"],
@@ -254,10 +255,14 @@ visit("message: by topic", async (page) => {
   await page.time("End", AFTER);
   await page.click("Search");
 });
-visit("message: page by page", async (page) => {
-  await page.evaluate(`document.querySelector(".ant-pagination-item-2")?.click()`);
-  await page.settle();
-});
+visit(
+  "message: page by page",
+  async (page) => {
+    await page.evaluate(`document.querySelector(".ant-pagination-item-2")?.click()`);
+    await page.settle();
+  },
+  { sort: true },
+);
 visit("message: detail", async (page, at) => {
   await at("/message");
   await page.click("Message Key");
