@@ -90,6 +90,11 @@ export class SkylarkServer {
     return result;
   }
 
+  /** Stops the broker's process where it stands, or lets it go on. */
+  freeze(frozen) {
+    process.kill(this.#broker.pid, frozen ? "SIGSTOP" : "SIGCONT");
+  }
+
   async killBroker() {
     await this.#broker.kill9();
     this.#broker = undefined;

@@ -119,6 +119,7 @@ export class Registration {
 
   /** Registers with all NameServers; resolves when each has answered or failed, never rejects. */
   async start(): Promise<void> {
+    if (this.#started) return this.registerAll(true);
     this.#started = true;
     const period = Math.max(PERIOD_MS_MIN, Math.min(this.#options.registerNameServerPeriod, PERIOD_MS_MAX));
     this.#period = this.#clock.every(period, () => {
@@ -127,12 +128,17 @@ export class Registration {
     await this.registerAll(true);
   }
 
-  /** Takes this broker out of all NameServers; resolves when each has answered or failed, never rejects. */
-  async stop(): Promise<void> {
-    if (!this.#started) return;
+  /** Says nothing more to any NameServer; what they know stays. */
+  pause(): void {
     this.#started = false;
     this.#clock.clear(this.#period);
     for (const server of this.#servers.values()) this.#clock.clear(server.retry);
+  }
+
+  /** Takes this broker out of all NameServers; resolves when each has answered or failed, never rejects. */
+  async stop(): Promise<void> {
+    if (!this.#started) return;
+    this.pause();
     await Promise.all(this.#addresses().map((address) => this.#unregister(address)));
   }
 

@@ -47,6 +47,8 @@ export interface SlaveParts {
   /** Users and their rights; absent where nothing speaks of them. */
   readonly auth?: { follow(users: readonly UserInfo[], acls: readonly AclInfo[]): Promise<void> } | undefined;
   readonly timerCheckpoint: TimerCheckpoint;
+  /** Between two times that everything is taken over, ms; undefined: a minute. */
+  readonly periodMs?: number | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -68,11 +70,11 @@ export class SlaveSynchronize {
   }
 
   start(): void {
-    const { clock, options } = this.#parts;
+    const { clock, options, periodMs = ALL_PERIOD_MS } = this.#parts;
     this.#ends.push(
       repeat(
         clock,
-        () => ALL_PERIOD_MS,
+        () => periodMs,
         () => void this.syncAll(),
       ),
     );

@@ -63,6 +63,8 @@ const SCHEDULE_QUEUES = 18;
 
 export class Topics {
   #dataVersion: DataVersion;
+  /** The Controller's epoch of this master; 0 without a Controller. */
+  #stateVersion = 0;
   readonly #options: TopicOptions;
   readonly #file: MetadataFile;
   readonly #clock: Clock;
@@ -296,6 +298,12 @@ export class Topics {
     this.#nextVersion();
   }
 
+  /** A Controller has made this broker the master of an epoch: NameServers believe the table of the latest one. */
+  beginEpoch(masterEpoch: number): void {
+    this.#stateVersion = masterEpoch;
+    this.#nextVersion();
+  }
+
   /**
    * One page of the table in name order. A page other than the first is only valid for the version it was asked for;
    * otherwise the caller gets the first one again.
@@ -342,7 +350,7 @@ export class Topics {
   }
 
   #nextVersion(): void {
-    this.#dataVersion = nextDataVersion(this.#dataVersion, this.#clock.now());
+    this.#dataVersion = nextDataVersion(this.#dataVersion, this.#clock.now(), this.#stateVersion);
   }
 
   #addSystemTopics(): void {

@@ -86,6 +86,24 @@ function bloomFilterBits(expected: number, errorPercent: number): number {
   return 8 * Math.ceil(Math.ceil(expected * Math.log2(100 / errorPercent) * Math.LOG2E) / 8);
 }
 
+/** What Apache offers under a Controller and this broker does not; each would silently promise less. */
+function checkController(config: BrokerConfig): string[] {
+  const problems = checkAddresses("controllerAddr", config.controllerAddr);
+  if (config.controllerAddr.trim() === "") problems.push("controllerAddr=: enableControllerMode needs Controllers");
+  if (config.minInSyncReplicas > 1) {
+    problems.push(
+      `minInSyncReplicas=${config.minInSyncReplicas}: sends are not refused by the number of brokers in sync in this version; use inSyncReplicas or allAckInSyncStateSet`,
+    );
+  }
+  if (config.fetchControllerAddrByDnsLookup) {
+    problems.push("fetchControllerAddrByDnsLookup=true: Controllers are named in controllerAddr in this version");
+  }
+  if (config.enableDLegerCommitLog) {
+    problems.push("The config enableControllerMode and enableDLegerCommitLog cannot both be true.");
+  }
+  return problems;
+}
+
 function check(config: BrokerConfig): string[] {
   const problems = [
     ...checkPorts(config, ["listenPort", "haListenPort", "metricsPromExporterPort"]),
@@ -100,6 +118,7 @@ function check(config: BrokerConfig): string[] {
       "flushConsumerOffsetInterval",
     ]),
     ...checkAddresses("namesrvAddr", config.namesrvAddr),
+    ...(config.enableControllerMode ? checkController(config) : []),
   ];
   if (config.brokerRole === "SLAVE" && !config.enableControllerMode && config.brokerId <= 0) {
     problems.push(`brokerId=${config.brokerId}: a broker with brokerRole=SLAVE needs a brokerId above 0`);

@@ -33,6 +33,24 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
     "With SYNC_MASTER: brokers, the master among them, that must have a message before it is acknowledged",
   ),
   slaveTimeout: live("Milliseconds that a SYNC_MASTER waits for slaves before it answers FLUSH_SLAVE_TIMEOUT"),
+
+  // A Controller says who is master
+  enableControllerMode: fixed("Let the Controllers of controllerAddr make this broker a master or a slave"),
+  controllerAddr: live("Controllers, host:port;host:port"),
+  brokerHeartbeatInterval: live("Milliseconds between heartbeats to the Controllers"),
+  controllerHeartBeatTimeoutMills: live("Milliseconds of silence after which a Controller counts this broker as dead"),
+  brokerElectionPriority: live("Which of several slaves with equally much is elected: the lowest number"),
+  syncBrokerMetadataPeriod: live("Milliseconds between questions to the Controller who is master"),
+  syncControllerMetadataPeriod: live("Milliseconds between questions who leads the Controllers"),
+  checkSyncStateSetPeriod: live("Milliseconds between looks for slaves that no longer hold everything"),
+  haMaxTimeSlaveNotCatchup: live(
+    "Milliseconds that a slave may be behind and still count as one that holds everything",
+  ),
+  allAckInSyncStateSet: fixed("Acknowledge and show a message when all brokers have it that hold everything"),
+  syncFromLastFile: fixed("A new slave begins with the master's newest commit log file"),
+  asyncLearner: fixed("This slave never counts as one that holds everything, and is not elected"),
+  storePathEpochFile: fixed("File that says which master wrote the log from where on; unset: in storePathRootDir"),
+  storePathBrokerIdentity: fixed("File with the id that the Controller gave; unset: in storePathRootDir"),
   useTLS: fixed(
     "Speak TLS with NameServers and masters; unset: tls.enable, or else whether tls.server.mode is enforcing",
   ),

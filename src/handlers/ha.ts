@@ -3,7 +3,11 @@
  * slave tell each other about it.
  */
 import type { Row } from "../protocol/dispatch.ts";
-import { ExchangeHAInfoRequestHeader, ResetMasterFlushOffsetHeader } from "../protocol/generated/headers.ts";
+import {
+  ExchangeHAInfoRequestHeader,
+  NotifyBrokerRoleChangedRequestHeader,
+  ResetMasterFlushOffsetHeader,
+} from "../protocol/generated/headers.ts";
 import { writeJavaJson } from "../protocol/javaJson.ts";
 import { type BrokerParts, ok, refuse, requestRow } from "./parts.ts";
 
@@ -31,13 +35,23 @@ export interface HaView {
     | undefined;
 }
 
-type Parts = Pick<BrokerParts, "config" | "store" | "address"> & { readonly ha?: HaView };
+/** What a broker under a Controller adds. */
+export interface ControllerView {
+  readonly epochs: { readonly entries: readonly { epoch: number; startOffset: number }[] };
+  /** Roles may have changed: asks the Controller. */
+  look(): void;
+}
+
+type Parts = Pick<BrokerParts, "config" | "store" | "address"> & {
+  readonly ha?: HaView;
+  readonly controller?: ControllerView | undefined;
+};
 
 const MASTER_ID = 0;
-const NO_CONTROLLER =
-  "enableControllerMode has no effect: brokers that a Controller makes masters and slaves are not part of this version yet";
+/** How Java writes an end that is not there yet. */
+const LONG_MAX = 9223372036854775807n;
 
-export function haRows({ config, store, address, ha }: Parts): Row[] {
+export function haRows({ config, store, address, ha, controller }: Parts): Row[] {
   // A slave notes it in its checkpoint; a master takes it and does nothing.
   let masterFlushOffset = 0;
   return [
@@ -82,8 +96,28 @@ export function haRows({ config, store, address, ha }: Parts): Row[] {
       if (config.brokerId !== MASTER_ID) masterFlushOffset = header.masterFlushOffset ?? masterFlushOffset;
       return ok();
     }),
-    requestRow("GET_BROKER_EPOCH_CACHE", undefined, () =>
-      refuse("SYSTEM_ERROR", config.enableControllerMode ? NO_CONTROLLER : "this request only for controllerMode "),
-    ),
+    requestRow("GET_BROKER_EPOCH_CACHE", undefined, () => {
+      if (controller === undefined) return refuse("SYSTEM_ERROR", "this request only for controllerMode ");
+      const { entries } = controller.epochs;
+      return ok(
+        undefined,
+        writeJavaJson({
+          brokerId: config.brokerId,
+          brokerName: config.brokerName,
+          clusterName: config.brokerClusterName,
+          epochList: entries.map(({ epoch, startOffset }, i) => ({
+            endOffset: entries[i + 1]?.startOffset ?? LONG_MAX,
+            epoch,
+            startOffset,
+          })),
+          maxOffset: store.maxLogOffset(),
+        }),
+      );
+    }),
+    // Anybody could send it, so only the Controller's own word counts. Without a Controller Apache does nothing, too.
+    requestRow("NOTIFY_BROKER_ROLE_CHANGED", NotifyBrokerRoleChangedRequestHeader, () => {
+      controller?.look();
+      return ok();
+    }),
   ];
 }

@@ -23,7 +23,7 @@ import { consumeStatsRows } from "./consumeStats.ts";
 import { dumpRows } from "./dumps.ts";
 import { endTransactionRows } from "./endTransaction.ts";
 import { groupAdminRows } from "./groupAdmin.ts";
-import { type HaView, haRows } from "./ha.ts";
+import { type ControllerView, type HaView, haRows } from "./ha.ts";
 import { halfMessageRows } from "./halfMessages.ts";
 import { liteRows } from "./lite.ts";
 import { liteInfoRows } from "./liteInfo.ts";
@@ -56,6 +56,7 @@ export type TableParts = Omit<BrokerParts, "store"> & {
   readonly routes: TopicRoutes;
   readonly ha?: HaView;
   readonly auth?: AuthAdminParts["auth"];
+  readonly controller?: ControllerView | undefined;
 };
 
 export function brokerRows(parts: TableParts): Row[] {

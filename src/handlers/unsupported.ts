@@ -11,8 +11,6 @@ const DEAD = "no release of Apache RocketMQ sends or serves this code; it is onl
 const TO_CLIENTS = "brokers send this code to clients; no broker takes it";
 const STATIC = "static topics, whose queues span several brokers, are not part of this version yet";
 const ACTING_MASTER = "slaves that act for their master (enableSlaveActingMaster) are not part of this version yet";
-const ROLES =
-  "brokers that a Controller makes masters and slaves (enableControllerMode) are not part of this version yet";
 const CONTROLLER = "this is not a controller: run Apache's Controller for automatic failover";
 const CONTAINER = "this is not a broker container: start one process per broker";
 const ROCKSDB = "there is no RocksDB in this broker: queues and metadata lie in Apache's plain files";
@@ -46,7 +44,6 @@ const REASONS: readonly (readonly [reason: string, ...names: Name[]])[] = [
   ],
   [STATIC, "UPDATE_AND_CREATE_STATIC_TOPIC"],
   [ACTING_MASTER, "NOTIFY_MIN_BROKER_ID_CHANGE"],
-  [ROLES, "NOTIFY_BROKER_ROLE_CHANGED"],
   [
     CONTROLLER,
     "CONTROLLER_ALTER_SYNC_STATE_SET",

@@ -26,7 +26,10 @@ import { Topics } from "../broker/topics.ts";
 import { TransactionChecks } from "../broker/transactionChecks.ts";
 import { Transactions } from "../broker/transactions.ts";
 import { type BrokerConfig, ConfigError, type ProxyConfig } from "../config/index.ts";
+import { AutoSwitchMaster } from "../ha/autoSwitch/autoSwitchMaster.ts";
+import type { EpochFile } from "../ha/autoSwitch/epochFile.ts";
 import { HaMaster } from "../ha/haMaster.ts";
+import type { ControllerView } from "../handlers/ha.ts";
 import { slaveRows } from "../handlers/slave.ts";
 import { brokerRows } from "../handlers/table.ts";
 import { UNSUPPORTED } from "../handlers/unsupported.ts";
@@ -38,11 +41,12 @@ import { MessageStore } from "../store/messageStore.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
 import { openAuth } from "./auth.ts";
 import { type ConsoleSettings, type RunningConsole, startConsole } from "./console.ts";
+import { startControlledBroker } from "./controlledBroker.ts";
 import { type RunningGrpc, startLocalGrpc } from "./grpcServer.ts";
 import { memoryBytes } from "./machine.ts";
 import { makeRecorders, startExporting } from "./metrics.ts";
 import type { Runtime } from "./runtime.ts";
-import { Slave } from "./slave.ts";
+import { type ControlledSlave, Slave } from "./slave.ts";
 import { openTls, type Tls } from "./tls.ts";
 
 /** The fast port of a broker lies this far below its listenPort (Apache: VIP channel). */
@@ -63,8 +67,20 @@ export interface BrokerServerOptions {
   topics?: readonly DeclaredTopic[] | undefined;
   /** Serves the console there. */
   console?: ConsoleSettings | undefined;
+  /** Present where a Controller has made this broker what it is; see controlledBroker.ts. */
+  controlled?: Controlled | undefined;
   /** The store failed for good and is read-only. */
   onFatal?: (error: Error) => void;
+}
+
+/** One role of a broker under a Controller. */
+export interface Controlled extends ControllerView, ControlledSlave {
+  readonly epochs: EpochFile;
+  /** The Controller's epoch of this master; 0 on a slave. */
+  readonly masterEpoch: number;
+  /** As a master: see SetKeeper. */
+  readonly initialSet: ReadonlySet<number>;
+  propose(brokerIds: ReadonlySet<number>): Promise<void>;
 }
 
 export interface RunningBroker {
@@ -77,12 +93,31 @@ export interface RunningBroker {
   metricsPort: number | undefined;
   /** Port of the console, where there is one. */
   consolePort: number | undefined;
-  close(): Promise<void>;
+  /** @param goesOn this broker is back in a moment: NameServers need not forget it */
+  close(goesOn?: boolean): Promise<void>;
 }
 
-export async function startBrokerServer(runtime: Runtime, options: BrokerServerOptions): Promise<RunningBroker> {
+/** A broker in one role, as its Controller's side knows it. */
+export interface BrokerInRole extends RunningBroker {
+  readonly logEnd: number;
+  readonly confirmOffset: number;
+  /** The side of an elected master. */
+  readonly master: AutoSwitchMaster | undefined;
+  /** As a slave: registers with NameServers and follows this master from now on. */
+  follow(masterAddress: string): void;
+  /** As a master: a later epoch has begun. */
+  beginEpoch(masterEpoch: number): void;
+}
+
+export function startBrokerServer(runtime: Runtime, options: BrokerServerOptions): Promise<RunningBroker> {
+  return options.config.enableControllerMode
+    ? startControlledBroker(runtime, options, startInRole)
+    : startInRole(runtime, options);
+}
+
+async function startInRole(runtime: Runtime, options: BrokerServerOptions): Promise<BrokerInRole> {
   const { clock, random, turn, log, disk } = runtime;
-  const { config, bind } = options;
+  const { config, bind, controlled } = options;
   const root = config.storePathRootDir;
   const metadata = (name: string, waitFor?: () => Promise<void>) =>
     new MetadataFile(disk, path.join(root, "config", name), waitFor);
@@ -183,7 +218,23 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   }
   const isSlave = config.brokerRole === "SLAVE";
   let slave: Slave | undefined;
-  const master = new HaMaster(config, store, clock, turn, log);
+  const switched =
+    controlled === undefined || isSlave
+      ? undefined
+      : new AutoSwitchMaster(
+          config,
+          store,
+          controlled.epochs,
+          {
+            brokerId: controlled.brokerId(),
+            initial: controlled.initialSet,
+            propose: (brokerIds) => controlled.propose(brokerIds),
+          },
+          clock,
+          turn,
+          log,
+        );
+  const master = switched ?? new HaMaster(config, store, clock, turn, log);
   const parts = {
     config,
     clock,
@@ -213,6 +264,7 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     configFile: options.configFile === undefined ? undefined : new MetadataFile(disk, options.configFile),
     memoryBytes: memoryBytes(),
     ha: { slaves: () => master.slaves(), master: () => slave?.state() },
+    controller: controlled,
     address: advertised,
     auth: auth.tables,
   };
@@ -241,10 +293,15 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
   try {
     await auth.start();
     if (isSlave) {
-      if (options.topics?.length)
+      if (options.topics?.length && controlled === undefined)
         throw new ConfigError(["a slave takes its topics from its master: declare them there"]);
-      slave = new Slave({ ...parts, disk, timerMetricsFile: metadata("timermetrics"), request: ask });
+      slave = new Slave({ ...parts, disk, timerMetricsFile: metadata("timermetrics"), request: ask, controlled });
     } else {
+      if (controlled !== undefined) {
+        controlled.epochs.beginMine(controlled.masterEpoch, store.maxLogOffset());
+        await controlled.epochs.save();
+        topics.beginEpoch(controlled.masterEpoch);
+      }
       await declareTopics(topics, options.topics ?? [], config);
       await transactions.start();
       await timers?.load();
@@ -252,7 +309,8 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     }
     config.listenPort = await server.listen(bind, config.listenPort);
     if (config.listenPort > FAST_PORT_OFFSET) await listenFast(fast, bind, config.listenPort - FAST_PORT_OFFSET, log);
-    await listenForSlaves(master, config, bind, log);
+    // A slave under a Controller has no slaves of its own, and its epochs may not be anybody's yet.
+    if (controlled === undefined || switched !== undefined) await listenForSlaves(master, config, bind, log);
     if (options.grpc !== undefined && isSlave) log.warn("a slave does not serve the gRPC protocol: its clients pop");
     else if (options.grpc !== undefined)
       grpc = await startLocalGrpc(parts, rows, options.grpc, disk, bind, tls.server.mode, auth.decisions);
@@ -297,7 +355,8 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     checks.start();
     timers?.start();
   } else slave.start();
-  await registration.start();
+  // Who has no master yet is nobody's slave: NameServers hear of it when it follows one.
+  if (controlled === undefined || switched !== undefined) await registration.start();
 
   return {
     address: advertised(),
@@ -305,11 +364,28 @@ export async function startBrokerServer(runtime: Runtime, options: BrokerServerO
     grpcPort: grpc?.port,
     metricsPort: exporter?.port,
     consolePort: page?.port,
-    async close() {
+    master: switched,
+    get logEnd() {
+      return store.maxLogOffset();
+    },
+    get confirmOffset() {
+      return switched?.confirmOffset ?? slave?.confirmOffset ?? 0;
+    },
+    follow(masterAddress) {
+      slave?.follow(masterAddress);
+      void registration.start();
+    },
+    beginEpoch(masterEpoch) {
+      controlled?.epochs.beginMine(masterEpoch, store.maxLogOffset());
+      controlled?.epochs.saveSoon();
+      topics.beginEpoch(masterEpoch);
+      void registration.registerAll(true);
+    },
+    async close(goesOn = false) {
       await inTurn(
         () => server.stopAccepting(),
         () => fast.stopAccepting(),
-        () => registration.stop(),
+        () => (goesOn ? registration.pause() : registration.stop()),
         () => master.stop(),
         () => slave?.stop(),
         () => holds.stop(),
@@ -365,7 +441,7 @@ async function listenFast(fast: RemotingServer, bind: string, port: number, log:
 
 /** Slaves are optional: where nothing waits for them, a taken port costs replication, not the broker. */
 async function listenForSlaves(
-  master: HaMaster,
+  master: HaMaster | AutoSwitchMaster,
   config: BrokerConfig,
   bind: string,
   log: Runtime["log"],
@@ -377,7 +453,7 @@ async function listenForSlaves(
     if (config.brokerRole === "SYNC_MASTER") throw error;
     log.warn({ port: config.haListenPort, err: (error as Error).message }, "no port for slaves: nobody can replicate");
   }
-  if (config.brokerRole === "SYNC_MASTER" && config.inSyncReplicas <= 1) {
+  if (config.brokerRole === "SYNC_MASTER" && config.inSyncReplicas <= 1 && !config.enableControllerMode) {
     log.warn(
       { inSyncReplicas: config.inSyncReplicas },
       "SYNC_MASTER does not wait for slaves while inSyncReplicas is 1 (as in Apache 5): set it to 2 for a copy of every message",

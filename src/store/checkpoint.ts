@@ -119,6 +119,21 @@ export class Checkpoint {
     }
   }
 
+  /**
+   * Notes that the log will be cut: how much derived files held counts no more, only Apache's times are left, from which
+   * recovery reads whole files of the log again.
+   */
+  async beginCut(): Promise<void> {
+    if (!this.#disk.exists(this.#path)) return;
+    const file = this.#disk.open(this.#path);
+    try {
+      file.write(Buffer.alloc(BYTES - OURS_AT), 0, BYTES - OURS_AT, OURS_AT);
+      await file.sync();
+    } finally {
+      file.close();
+    }
+  }
+
   /** Replaces the checkpoint; resolves when it is durable. */
   async write(state: CheckpointState & { ours: DerivedState }): Promise<void> {
     const buf = Buffer.alloc(BYTES);

@@ -33,6 +33,8 @@ export interface FlushHooks {
 export interface ReplicaWait {
   /** A message older than this is answered FLUSH_SLAVE_TIMEOUT and becomes visible (Apache: slaveTimeout), ms. */
   timeoutMs(): number;
+  /** Such a message does not become visible before slaves have it: who else became master might lack it. */
+  readonly strict?: boolean;
 }
 
 export class Flush {
@@ -277,7 +279,7 @@ export class Flush {
     this.#giveUpBefore(this.#clock.now() - timeoutMs, `no slave confirmed it within slaveTimeout (${timeoutMs} ms)`);
   }
 
-  #giveUpBefore(storeTimestamp: number, reason: string): void {
+  #giveUpBefore(storeTimestamp: number, reason: string, strict = this.#replicaWait?.strict === true): void {
     let to = this.#replicated;
     for (let position = this.ring.head; position < this.#writtenPosition; position++) {
       const pending = this.ring.at(position);
@@ -285,21 +287,22 @@ export class Flush {
       const end = pending.logOffset + pending.bytes;
       if (end <= to || pending.status === "notAvailable") continue;
       to = end;
+      if (strict && pending.status === "flushSlaveTimeout") continue;
       // As in Apache, of two reasons to warn the sender the slaves' is the one that he is told.
       pending.status = "flushSlaveTimeout";
       pending.reason = `${reason}; the message is stored here`;
-      if (!this.#sync) continue;
-      // It is not synced either, perhaps: then it is answered now and becomes visible later.
+      if (!this.#sync && !strict) continue;
+      // It is not synced either, perhaps, or must not be seen yet: then it is answered now and becomes visible later.
       this.#answer(pending);
     }
-    this.replicated(to);
+    if (!strict) this.replicated(to);
   }
 
   /** Writes and syncs all, for a clean stop. */
   async close(): Promise<void> {
     this.commit();
     await this.syncTo(this.#log.written);
-    if (this.#replicaWait !== undefined) this.#giveUpBefore(Number.POSITIVE_INFINITY, "this broker stops");
+    if (this.#replicaWait !== undefined) this.#giveUpBefore(Number.POSITIVE_INFINITY, "this broker stops", false);
     this.#closed = true;
   }
 

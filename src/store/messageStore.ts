@@ -242,7 +242,9 @@ export class MessageStore implements Store {
         sync: this.#sync,
         syncTimeoutMs: () => this.#options.syncFlushTimeout,
         figures: this.#context.figures,
-        replicaWait: this.waitsForSlaves ? { timeoutMs: () => this.#options.slaveTimeout } : undefined,
+        replicaWait: this.waitsForSlaves
+          ? { timeoutMs: () => this.#options.slaveTimeout, strict: this.#waitsForAll }
+          : undefined,
       },
       {
         dispatch: (pending, now) => this.#dispatch(pending, now),
@@ -387,7 +389,12 @@ export class MessageStore implements Store {
 
   /** Whether acknowledgements wait for slaves: SYNC_MASTER with inSyncReplicas above 1, as Apache has it. */
   get waitsForSlaves(): boolean {
-    return this.#options.brokerRole === "SYNC_MASTER" && this.#options.inSyncReplicas > 1;
+    return this.#options.brokerRole === "SYNC_MASTER" && (this.#options.inSyncReplicas > 1 || this.#waitsForAll);
+  }
+
+  /** Whether the set of brokers that hold everything decides what consumers may see. */
+  get #waitsForAll(): boolean {
+    return this.#options.enableControllerMode && this.#options.allAckInSyncStateSet;
   }
 
   /** Enough slaves have everything below `logOffset`. */

@@ -20,6 +20,9 @@ export interface StoreOptions {
   brokerRole: string;
   /** Brokers, the master among them, that must have a message before SYNC_MASTER acknowledges it; with 1 it does not wait. */
   inSyncReplicas: number;
+  /** A Controller says who is master: then SYNC_MASTER waits with allAckInSyncStateSet for all that hold everything. */
+  enableControllerMode: boolean;
+  allAckInSyncStateSet: boolean;
   /** A SYNC_MASTER append older than this is answered FLUSH_SLAVE_TIMEOUT, ms. */
   slaveTimeout: number;
   /** Hours. */
@@ -60,6 +63,8 @@ export const STORE_DEFAULTS: StoreOptions = {
   syncFlushTimeout: 5000,
   brokerRole: "ASYNC_MASTER",
   inSyncReplicas: 1,
+  enableControllerMode: false,
+  allAckInSyncStateSet: false,
   slaveTimeout: 3000,
   fileReservedTime: 72,
   deleteWhen: "04",
