@@ -196,6 +196,7 @@ const APACHE: Partial<Record<Name, Access>> = {
   GET_SUBSCRIPTIONGROUP_CONFIG: fields(GET, group("group")),
   UPDATE_AND_GET_GROUP_FORBIDDEN: fields(UPDATE, group("group"), topic("topic")),
   EXCHANGE_BROKER_HA_INFO: cluster(UPDATE),
+  NOTIFY_BROKER_ROLE_CHANGED: cluster(UPDATE),
   RESET_MASTER_FLUSH_OFFSET: cluster(UPDATE),
   AUTH_CREATE_USER: cluster(UPDATE),
   AUTH_UPDATE_USER: cluster(UPDATE),
