@@ -117,12 +117,12 @@ function prepareApache() {
 }
 
 /**
- * Suites that run one scenario at a time mostly wait, for a client that looks again after 20 s or 30 s: more of them run at once, beside
- * the others.
+ * Suites that run one scenario at a time mostly wait, for a client that looks again after 20 s or 30 s: they run beside the others. Each starts
+ * servers, though, and of as many JVMs as there is waiting none would be up in time.
  */
 async function firstTries() {
   const busy = new Slots(Math.max(2, Math.floor(cpus().length / 2)));
-  const patient = new Slots(4);
+  const patient = new Slots(Math.max(2, cpus().length));
   const stations = new Map();
   for (const { place } of suites.flatMap(({ parts }) => parts)) {
     if (!stations.has(place)) stations.set(place, new Station({ ...place, ports, tempDir, logDir, lib }));

@@ -7,7 +7,7 @@ import { brokerProperties, writeProperties } from "./config.mjs";
 
 const READY_NAMESRV = /^The Name Server boot success/;
 const READY_BROKER = /^The broker\[.*\] boot success/;
-const START_LIMIT_MS = 120_000;
+const START_LIMIT_MS = 300_000;
 
 export class ApacheServer {
   kind = "apache";

@@ -12,7 +12,7 @@ import { SkylarkServer } from "../../lib/skylark.mjs";
 import { SkylarkProxy } from "./skylarkProxy.mjs";
 
 const BIN = join(process.env.SKYLARK_ROOT ?? fileURLToPath(new URL("../../../", import.meta.url)), "bin");
-const START_LIMIT_MS = 120_000;
+const START_LIMIT_MS = 300_000;
 /** Undecided transactions are asked about after seconds; SQL92 filters, recalls and lite topics are allowed. */
 const SETTINGS = {
   transactionTimeOut: 3_000,
