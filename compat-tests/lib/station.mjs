@@ -4,7 +4,7 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { ApacheServer } from "./apache.mjs";
-import { SETUPS } from "./setups.mjs";
+import { COMMON, SETUPS } from "./setups.mjs";
 import { SkylarkServer } from "./skylark.mjs";
 
 export class Station {
@@ -26,7 +26,7 @@ export class Station {
     this.#dir = join(tempDir, `${kind}-${label}`.replaceAll(/[^a-z0-9.-]+/g, "-"));
     this.#make = async () => {
       const { settings, layout } = SETUPS[setupName];
-      const common = { dir: this.#dir, ...(await ports.take()), settings };
+      const common = { dir: this.#dir, ...(await ports.take()), settings: { ...COMMON, ...settings } };
       return kind === "apache" ? new ApacheServer({ ...common, lib }) : new SkylarkServer({ ...common, layout });
     };
   }

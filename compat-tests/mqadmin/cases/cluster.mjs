@@ -37,5 +37,5 @@ export const CLUSTER = [
       [/\d+ms/g, "<ms>"],
     ],
   }),
-  run("clusterRT -a 3 -s 16 -i 60", { endlessMs: 3_000, until: /broker-a/, mask: [[/\b\d+\.\d+/g, "<rt>"]] }),
+  run("clusterRT -a 3 -s 16 -i 60", { endlessMs: 6_000, until: /broker-a/, mask: [[/\b\d+\.\d+/g, "<rt>"]] }),
 ];
