@@ -122,7 +122,7 @@ function prepareApache() {
  */
 async function firstTries() {
   const busy = new Slots(Math.max(2, Math.floor(cpus().length / 2)));
-  const patient = new Slots(Math.max(2, cpus().length));
+  const patient = new Slots(Math.max(3, cpus().length));
   const stations = new Map();
   for (const { place } of suites.flatMap(({ parts }) => parts)) {
     if (!stations.has(place)) stations.set(place, new Station({ ...place, ports, tempDir, logDir, lib }));

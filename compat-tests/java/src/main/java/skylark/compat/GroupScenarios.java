@@ -113,7 +113,7 @@ final class GroupScenarios {
         second.start();
         Ctx.await(15_000, "two queues for the second", () -> Ctx.held(second, topic) == 2);
         Check.eq(4, Ctx.held(first, topic), "queues of a member that was not told");
-        Ctx.await(45_000, "two queues for the first", () -> Ctx.held(first, topic) == 2);
+        Ctx.await(90_000, "two queues for the first", () -> Ctx.held(first, topic) == 2);
     }
 
     /** slaveReadEnable: a reader far behind is sent to another broker, the group's whichBrokerWhenConsumeSlowly. */

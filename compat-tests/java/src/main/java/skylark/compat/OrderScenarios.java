@@ -64,7 +64,7 @@ final class OrderScenarios {
             members.add(member);
         }
         for (DefaultMQPushConsumer member : members) {
-            Ctx.await(45_000, "two queues for each member", () -> Ctx.held(member, topic) == 2);
+            Ctx.await(90_000, "two queues for each member", () -> Ctx.held(member, topic) == 2);
         }
         send(producer, topic, 8, 0, 40);
         Ctx.await(Ctx.DELIVERY_MS, "320 messages", () -> inboxes.get(0).size() + inboxes.get(1).size() >= 320);
@@ -107,7 +107,7 @@ final class OrderScenarios {
             members.add(member);
         }
         // A queue whose lock the first member has not given back yet is tried again after the client's 20 s.
-        Ctx.await(45_000, "two queues for each member", () -> Ctx.held(members.get(0), topic) == 2 && Ctx.held(members.get(1), topic) == 2);
+        Ctx.await(90_000, "two queues for each member", () -> Ctx.held(members.get(0), topic) == 2 && Ctx.held(members.get(1), topic) == 2);
         send(producer, topic, 4, 0, 50);
         members.get(1).shutdown();
         send(producer, topic, 4, 50, 80);
@@ -227,7 +227,7 @@ final class OrderScenarios {
         a.registerMessageListener(first.orderly());
         a.start();
         ctx.settle(a, topic);
-        Ctx.await(45_000, "all queues for the first", () -> Ctx.held(a, topic) == 4);
+        Ctx.await(90_000, "all queues for the first", () -> Ctx.held(a, topic) == 4);
         for (int i = 0; i < 8; i++) {
             producer.send(Ctx.message(topic, "before" + i));
         }

@@ -97,7 +97,7 @@ final class PullServiceScenarios {
             member.start();
             members[i] = member;
             int want = 4 / (i + 1);
-            Ctx.await(45_000, want + " queues for each of " + (i + 1), () -> {
+            Ctx.await(90_000, want + " queues for each of " + (i + 1), () -> {
                 for (DefaultMQPullConsumer one : members) {
                     if (one != null && one.fetchMessageQueuesInBalance(topic).size() != want) {
                         return false;
@@ -108,7 +108,7 @@ final class PullServiceScenarios {
         }
         Check.that(changes.get() >= 2, "changes heard of: " + changes.get());
         members[1].shutdown();
-        Ctx.await(45_000, "all queues for the member that stayed", () -> members[0].fetchMessageQueuesInBalance(topic).size() == 4);
+        Ctx.await(90_000, "all queues for the member that stayed", () -> members[0].fetchMessageQueuesInBalance(topic).size() == 4);
     }
 
     private static long atBroker(Ctx ctx, String group, String topic) throws Exception {
