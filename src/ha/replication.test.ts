@@ -9,9 +9,9 @@ import { Turn } from "../base/turn.ts";
 import type { StoreOptions } from "../store/options.ts";
 import { SimDisk } from "../testing/simDisk.ts";
 import { COMMIT_LOG, Journal, type Sent, SimStore, SMALL } from "../testing/simStore.ts";
+import { Wire } from "../testing/wire.ts";
 import { HaClient } from "./haClient.ts";
 import { HaMaster } from "./haMaster.ts";
-import type { Link, LinkEvents } from "./link.ts";
 
 const FILE_BYTES = 4096;
 const OPTIONS: StoreOptions = { ...SMALL, mappedFileSizeCommitLog: FILE_BYTES, maxMessageSize: 1024 };
@@ -32,35 +32,6 @@ function listening(): { log: Logger; lines: string[] } {
     lines.push([text ?? String(fields), reason].filter((part) => part !== undefined).join(": "));
   };
   return { log: { ...silentLogger(), info: () => {}, warn: note, error: note } as unknown as Logger, lines };
-}
-
-/** Two ends of a connection. What one sends waits here until the test lets it pass. */
-class Wire {
-  readonly toSlave: Buffer[] = [];
-  readonly toMaster: Buffer[] = [];
-  open = true;
-  /** The master's socket takes no more. */
-  full = false;
-  master!: LinkEvents;
-  slave!: LinkEvents;
-
-  end(queue: Buffer[], limit = () => true): Link {
-    return {
-      peer: "10.0.0.9:40000",
-      send: (bytes) => {
-        if (this.open) queue.push(Buffer.from(bytes));
-        return limit();
-      },
-      close: () => this.cut(),
-    };
-  }
-
-  cut(): void {
-    if (!this.open) return;
-    this.open = false;
-    this.master.closed("cut");
-    this.slave.closed("cut");
-  }
 }
 
 class Pair {
@@ -120,8 +91,8 @@ class Pair {
       async (_address, onLink) => {
         const wire = new Wire();
         this.wire = wire;
-        wire.slave = onLink(wire.end(wire.toMaster));
-        wire.master = this.service.accept(wire.end(wire.toSlave, () => !wire.full));
+        wire.slave = onLink(wire.slaveEnd);
+        wire.master = this.service.accept(wire.masterEnd);
       },
     );
     this.client.setMaster("master:1");
@@ -159,10 +130,7 @@ class Pair {
     await this.master.settle();
     this.service.push();
     const wire = this.wire as Wire;
-    for (const [queue, to] of [
-      [wire.toMaster, () => wire.master],
-      [wire.toSlave, () => wire.slave],
-    ] as const) {
+    for (const { queue, to } of wire.directions) {
       const stream = Buffer.concat(queue.splice(0));
       // Reports arrive whole or in pieces; the rest stays on its way.
       const passes = random.int(3) === 0 ? stream.length : random.int(stream.length + 1);
@@ -177,10 +145,7 @@ class Pair {
     const wire = this.wire;
     if (wire === undefined) return false;
     let moved = false;
-    for (const [queue, to] of [
-      [wire.toMaster, () => wire.master],
-      [wire.toSlave, () => wire.slave],
-    ] as const) {
+    for (const { queue, to } of wire.directions) {
       for (const one of queue.splice(0)) {
         moved = true;
         for (let at = 0; at < one.length && wire.open; at += bytes) to().received(one.subarray(at, at + bytes));
@@ -382,7 +347,7 @@ describe("a master", () => {
     for (let i = 0; i < 5; i++) pair.send("A", 300);
     await pair.master.settle();
     const wire = new Wire();
-    wire.master = pair.service.accept(wire.end(wire.toSlave, () => !wire.full));
+    wire.master = pair.service.accept(wire.masterEnd);
     wire.slave = { received: () => {}, drained: () => {}, closed: () => {} };
     return { pair, wire, end: pair.master.store.maxLogOffset() };
   }

@@ -9,7 +9,7 @@ import type { StoreOptions } from "../../store/options.ts";
 import { truncateLog } from "../../store/truncate.ts";
 import { SimDisk } from "../../testing/simDisk.ts";
 import { COMMIT_LOG, Journal, ROOT, SimStore, SMALL } from "../../testing/simStore.ts";
-import type { Link, LinkEvents } from "../link.ts";
+import { Wire } from "../../testing/wire.ts";
 import { AutoSwitchClient } from "./autoSwitchClient.ts";
 import { AutoSwitchMaster } from "./autoSwitchMaster.ts";
 import { EpochFile } from "./epochFile.ts";
@@ -36,33 +36,6 @@ const HA = {
   syncFromLastFile: false,
   asyncLearner: false,
 };
-
-/** Two ends of a connection; what one sends waits here until the test lets it pass. */
-class Wire {
-  readonly toSlave: Buffer[] = [];
-  readonly toMaster: Buffer[] = [];
-  open = true;
-  master!: LinkEvents;
-  slave!: LinkEvents;
-
-  end(queue: Buffer[]): Link {
-    return {
-      peer: "10.0.0.9:40000",
-      send: (bytes) => {
-        if (this.open) queue.push(Buffer.from(bytes));
-        return true;
-      },
-      close: () => this.cut(),
-    };
-  }
-
-  cut(): void {
-    if (!this.open) return;
-    this.open = false;
-    this.master.closed("cut");
-    this.slave.closed("cut");
-  }
-}
 
 /** One broker: a disk that stays, and a role that changes. */
 class Node {
@@ -131,8 +104,8 @@ class Node {
       async (_address, onLink) => {
         const wire = new Wire();
         wires.push(wire);
-        wire.slave = onLink(wire.end(wire.toMaster));
-        wire.master = (master.master as AutoSwitchMaster).accept(wire.end(wire.toSlave));
+        wire.slave = onLink(wire.slaveEnd);
+        wire.master = (master.master as AutoSwitchMaster).accept(wire.masterEnd);
       },
     );
     this.client.start();
@@ -176,10 +149,7 @@ class Group {
       master.master?.push();
       let moved = false;
       for (const wire of this.wires) {
-        for (const [queue, to] of [
-          [wire.toMaster, () => wire.master],
-          [wire.toSlave, () => wire.slave],
-        ] as const) {
+        for (const { queue, to } of wire.directions) {
           for (const one of queue.splice(0)) {
             moved = true;
             for (let at = 0; at < one.length && wire.open; at += piece) {

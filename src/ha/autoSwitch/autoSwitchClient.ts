@@ -7,13 +7,13 @@
  * The epochs say where logs may part; the newest record, asked of the master, says whether they did.
  */
 import { Buffer } from "node:buffer";
-import { type Clock, repeat } from "../../base/clock.ts";
+import type { Clock } from "../../base/clock.ts";
 import { readInt64OrMinus1 } from "../../base/int64.ts";
 import type { Logger } from "../../base/log.ts";
-import { DivergedError, type ReplicaLog } from "../../store/replicaLog.ts";
-import type { Comparison, HaClientOptions, MasterLinkState } from "../haClient.ts";
-import { dial, type Link, type LinkEvents } from "../link.ts";
-import { Meter } from "../meter.ts";
+import type { ReplicaLog } from "../../store/replicaLog.ts";
+import { IncomingPiece } from "../incomingPiece.ts";
+import { dial } from "../link.ts";
+import { type Comparison, type HaClientOptions, MasterLink } from "../masterLink.ts";
 import { consistentPoint, type EpochEntry, type EpochFile } from "./epochFile.ts";
 import {
   EPOCHS_HEADER_BYTES,
@@ -27,10 +27,6 @@ import {
   TRANSFER_HEADER_BYTES,
 } from "./frames.ts";
 
-/** Wait before the next try (Apache: 5 s; an election should not cost that much). */
-const RETRY_MS = 1_000;
-const TICK_MS = 1_000;
-const PIECE_BYTES_MAX = 64 * 1024 * 1024;
 /** More epochs no log has. */
 const EPOCHS_BYTES_MAX = 1024 * 1024;
 
@@ -48,42 +44,25 @@ export interface AutoSwitchHooks {
   truncate(logOffset: number): void;
 }
 
-export class AutoSwitchClient implements LinkEvents {
+export class AutoSwitchClient extends MasterLink {
+  /** Apache waits 5 s; an election should not cost that much. */
+  protected readonly retryMs = 1_000;
+  protected readonly failure = "not following the master";
   readonly #options: AutoSwitchClientOptions;
   readonly #brokerId: () => number;
-  readonly #replica: ReplicaLog;
   readonly #epochs: EpochFile;
   readonly #hooks: AutoSwitchHooks;
-  readonly #clock: Clock;
-  readonly #log: Logger;
-  readonly #dial: typeof dial;
-  readonly #meter = new Meter({ haFlowControlEnable: false, maxHaTransferByteInSecond: 0 });
-  #address: string | undefined;
-  #link: Link | undefined;
-  #connecting = false;
-  #stopped = true;
-  /** Why nothing more is replicated in this life. */
-  #ended = false;
-  #retryAtMs = 0;
-  #rhythm: () => void = () => {};
-  #warned = "";
   /** The handshake is done, frames of log bytes may come. */
   #transfer = false;
-  #reported = -1;
   #receivedEpoch = -1;
   /** Everything below is confirmed, by the master's last word. */
   confirmOffset = 0;
-  #readMs = 0;
-  #wroteMs = 0;
-  #lastRead = 0;
-  #lastWrite = 0;
   // The frame that is coming.
   readonly #header = Buffer.alloc(TRANSFER_HEADER_BYTES);
   #headerBytes = 0;
   #epochsBody: Buffer | undefined;
   #epochsBytes = 0;
-  #at = 0;
-  #left = 0;
+  readonly #piece: IncomingPiece;
 
   constructor(
     options: AutoSwitchClientOptions,
@@ -95,139 +74,61 @@ export class AutoSwitchClient implements LinkEvents {
     log: Logger,
     dialer: typeof dial = dial,
   ) {
+    super(options, replica, clock, log, dialer);
     this.#options = options;
     this.#brokerId = brokerId;
-    this.#replica = replica;
     this.#epochs = epochs;
     this.#hooks = hooks;
-    this.#clock = clock;
-    this.#log = log;
-    this.#dial = dialer;
-    this.#lastRead = clock.now();
-    this.#lastWrite = this.#lastRead;
-    replica.onProgress(() => this.#reportProgress());
-  }
-
-  start(): void {
-    this.#stopped = false;
-    this.#rhythm = repeat(
-      this.#clock,
-      () => TICK_MS,
-      () => this.#tick(),
-    );
-    this.#connect();
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#rhythm();
-    this.#link?.close();
+    this.#piece = new IncomingPiece(replica);
   }
 
   /** There is another master. */
   masterChanged(): void {
-    this.#retryAtMs = 0;
-    this.#address = undefined;
-    if (this.#link !== undefined) this.#link.close();
-    else this.#connect();
+    this.turnTo(undefined);
   }
 
-  state(): MasterLinkState {
-    return {
-      masterAddr: this.#address,
-      connected: this.#transfer,
-      lastReadTimestamp: this.#lastRead,
-      lastWriteTimestamp: this.#lastWrite,
-      transferredByteInSecond: this.#meter.lastSecondBytes,
-    };
+  protected get following(): boolean {
+    return this.#transfer;
   }
 
-  // ---- connection ----
-
-  #connect(): void {
-    if (this.#stopped || this.#ended || this.#connecting || this.#link !== undefined) return;
-    if (this.#clock.monotonicMs() < this.#retryAtMs) return;
-    this.#connecting = true;
-    this.#retryAtMs = this.#clock.monotonicMs() + RETRY_MS;
-    this.#open()
-      .catch((error: Error) => this.#warn(error.message))
-      .finally(() => {
-        this.#connecting = false;
-      });
+  protected find(): Promise<string> {
+    return this.#hooks.haAddress();
   }
 
-  async #open(): Promise<void> {
-    // What is not synced yet may not be reported, and the report says where the master goes on.
-    if (this.#replica.acknowledged < this.#replica.end) return;
-    const address = await this.#hooks.haAddress();
-    if (this.#stopped) return;
-    this.#address = address;
-    await this.#dial(address, (link) => {
-      this.#link = link;
-      this.#headerBytes = 0;
-      this.#epochsBody = undefined;
-      this.#left = 0;
-      this.#transfer = false;
-      this.#reported = -1;
-      this.#receivedEpoch = -1;
-      this.#readMs = this.#clock.monotonicMs();
-      this.#lastRead = this.#clock.now();
-      this.#log.info({ master: address, offset: this.#replica.end }, "connected to the master");
-      const { syncFromLastFile, asyncLearner } = this.#options;
-      this.#send(
-        encodeSlaveHandshake({ fromLastFile: syncFromLastFile, learner: asyncLearner, brokerId: this.#brokerId() }),
-      );
-      return this;
-    });
-    if (this.#stopped) this.#link?.close();
+  protected encodeReport(logOffset: number): Buffer {
+    return encodeReport(logOffset);
   }
 
-  #warn(reason: string): void {
-    if (this.#stopped || reason === this.#warned) return;
-    this.#warned = reason;
-    this.#log.warn({ master: this.#address, retryInMs: RETRY_MS, reason }, "not following the master");
-  }
-
-  closed(reason: string): void {
-    this.#link = undefined;
+  override closed(reason: string): void {
     this.#transfer = false;
-    this.#retryAtMs = Math.max(this.#retryAtMs, this.#clock.monotonicMs() + RETRY_MS);
-    if (!this.#stopped) this.#log.warn({ master: this.#address, reason }, "connection to the master ended");
-  }
-
-  #tick(): void {
-    this.#meter.tick();
-    if (this.#link === undefined) {
-      this.#connect();
-      return;
-    }
-    const now = this.#clock.monotonicMs();
-    const silentMs = Math.round(now - this.#readMs);
-    if (silentMs > this.#options.haHousekeepingInterval) {
-      this.#log.warn(
-        { master: this.#address, silentMs },
-        "the master is silent for longer than haHousekeepingInterval",
-      );
-      this.#link.close();
-    } else if (this.#transfer && now - this.#wroteMs > this.#options.haSendHeartbeatInterval) {
-      this.#report(this.#reported);
-    }
+    super.closed(reason);
   }
 
   // ---- handshake ----
 
+  protected opened(): void {
+    this.#headerBytes = 0;
+    this.#epochsBody = undefined;
+    this.#piece.drop();
+    this.#transfer = false;
+    this.#receivedEpoch = -1;
+    const { syncFromLastFile, asyncLearner } = this.#options;
+    this.send(
+      encodeSlaveHandshake({ fromLastFile: syncFromLastFile, learner: asyncLearner, brokerId: this.#brokerId() }),
+    );
+  }
+
   #greeted(epochs: readonly EpochEntry[], masterEnd: number): void {
-    const link = this.#link;
+    const { link } = this;
     this.#settle(epochs, masterEnd).then(
       () => {
-        if (this.#link !== link || this.#stopped || this.#ended) return;
+        if (this.link !== link || this.over) return;
         this.#transfer = true;
-        this.#warned = "";
-        this.#report(this.#replica.end);
+        this.follow();
       },
       (error: Error) => {
-        if (this.#link !== link) return;
-        this.#warn(error.message);
+        if (this.link !== link) return;
+        this.warn(error.message);
         link?.close();
       },
     );
@@ -235,7 +136,7 @@ export class AutoSwitchClient implements LinkEvents {
 
   /** Resolves when this log is a beginning of the master's; rejects with why it is not. */
   async #settle(epochs: readonly EpochEntry[], masterEnd: number): Promise<void> {
-    const { end } = this.#replica;
+    const { end } = this.replica;
     const ours = this.#epochs.entries;
     if (ours.length > 0 && end > 0) {
       const same = consistentPoint(ours, end, epochs, masterEnd);
@@ -245,8 +146,8 @@ export class AutoSwitchClient implements LinkEvents {
         );
       }
       if (same < end) {
-        this.#ended = true;
-        this.#log.warn(
+        this.end();
+        this.log.warn(
           { logEnd: end, cutAt: same, ours: show(ours), masters: show(epochs), masterEnd },
           "this log holds what the master does not have: it is cut",
         );
@@ -260,54 +161,13 @@ export class AutoSwitchClient implements LinkEvents {
     if (difference !== undefined) throw new Error(`nothing is replicated: ${difference}`);
   }
 
-  // ---- reports ----
-
-  #reportProgress(): void {
-    if (this.#transfer && this.#replica.acknowledged > this.#reported) this.#report(this.#replica.acknowledged);
-  }
-
-  #report(offset: number): void {
-    this.#reported = offset;
-    this.#send(encodeReport(offset));
-  }
-
-  #send(frame: Buffer): void {
-    this.#wroteMs = this.#clock.monotonicMs();
-    this.#lastWrite = this.#clock.now();
-    this.#link?.send(frame);
-  }
-
-  drained(): void {}
-
   // ---- frames ----
 
-  received(bytes: Buffer): void {
-    if (this.#link === undefined || this.#ended) return;
-    this.#readMs = this.#clock.monotonicMs();
-    this.#lastRead = this.#clock.now();
-    this.#meter.add(bytes.length);
-    try {
-      this.#take(bytes);
-    } catch (error) {
-      const reason = (error as Error).message;
-      if (error instanceof DivergedError) {
-        this.#ended = true;
-        this.#log.error({ master: this.#address }, `replication has ended, this log is not the master's: ${reason}`);
-      } else this.#log.error({ master: this.#address, reason }, "what the master sent was not appended");
-      this.#link?.close();
-    }
-  }
-
-  #take(bytes: Buffer): void {
+  protected take(bytes: Buffer): void {
     let at = 0;
-    while (at < bytes.length && !this.#ended) {
-      if (this.#left > 0) {
-        const n = Math.min(this.#left, bytes.length - at);
-        this.#replica.append(bytes, at, at + n, this.#at);
-        this.#at += n;
-        this.#left -= n;
-        at += n;
-      } else if (this.#epochsBody !== undefined) {
+    while (at < bytes.length && !this.over) {
+      if (this.#piece.unfinished) at = this.#piece.append(bytes, at);
+      else if (this.#epochsBody !== undefined) {
         const n = Math.min(this.#epochsBody.length - this.#epochsBytes, bytes.length - at);
         bytes.copy(this.#epochsBody, this.#epochsBytes, at, at + n);
         this.#epochsBytes += n;
@@ -345,22 +205,13 @@ export class AutoSwitchClient implements LinkEvents {
     }
     if (state !== STATE_TRANSFER || !this.#transfer) throw new Error(`a frame of state ${state} came out of turn`);
     const { bodyBytes, logOffset, epoch, epochStart, confirmOffset } = readTransferHeader(this.#header);
-    if (bodyBytes < 0 || bodyBytes > PIECE_BYTES_MAX) {
-      throw new Error(
-        `the master announced ${bodyBytes} bytes at log offset ${logOffset}: that is no master for slaves`,
-      );
-    }
-    const { end, empty } = this.#replica;
-    if (bodyBytes > 0 && logOffset !== end && !(empty && end === 0)) {
-      throw new Error(`the master pushes log offset ${logOffset}, this log ends at ${end}`);
-    }
+    // A heartbeat may speak of any place.
+    if (bodyBytes !== 0) this.#piece.begin(logOffset, bodyBytes);
     if (epoch !== this.#receivedEpoch) {
       this.#receivedEpoch = epoch;
       if (this.#epochs.append({ epoch, startOffset: epochStart })) this.#epochs.saveSoon();
     }
     this.confirmOffset = confirmOffset;
-    this.#at = logOffset;
-    this.#left = bodyBytes;
   }
 }
 

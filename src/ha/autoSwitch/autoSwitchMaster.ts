@@ -5,18 +5,14 @@
  * The set is the Controller's. While a change is on its way to it, old and new members both count: whichever it decides,
  * nothing was confirmed that a member of its set lacks.
  */
-import { type Clock, repeat, type Timer } from "../../base/clock.ts";
+import { type Clock, repeat } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
 import type { Turn } from "../../base/turn.ts";
-import type { LogFeed } from "../../store/logFeed.ts";
-import type { HaMasterOptions } from "../haConnection.ts";
-import type { HaStore, SlaveState } from "../haMaster.ts";
-import { type Link, type Listener, listen } from "../link.ts";
+import { HaService, type HaStore } from "../haService.ts";
+import type { Link } from "../link.ts";
+import type { HaMasterOptions } from "../slaveLink.ts";
 import { AutoSwitchConnection } from "./autoSwitchConnection.ts";
 import type { EpochFile } from "./epochFile.ts";
-
-const SLAVES_MAX = 64;
-const TICK_MS = 1_000;
 
 export interface AutoSwitchMasterOptions extends HaMasterOptions {
   readonly inSyncReplicas: number;
@@ -37,25 +33,17 @@ export interface SetKeeper {
   propose(brokerIds: ReadonlySet<number>): Promise<void>;
 }
 
-export class AutoSwitchMaster {
+export class AutoSwitchMaster extends HaService<AutoSwitchConnection> {
   readonly #options: AutoSwitchMasterOptions;
-  readonly #store: HaStore;
   readonly #epochs: EpochFile;
   readonly #keeper: SetKeeper;
-  readonly #clock: Clock;
-  readonly #log: Logger;
-  readonly #connections = new Set<AutoSwitchConnection>();
   /** Slaves that were connected to this master at some time: when each was last known to have all there was. */
   readonly #caughtUp = new Map<number, number>();
   #set: ReadonlySet<number>;
   /** What the Controller was asked for and has not answered. */
   #proposed: ReadonlySet<number> | undefined;
   #proposing = false;
-  #feed!: LogFeed;
-  #listener: Listener | undefined;
-  #ticks: Timer | undefined;
   #looks: () => void = () => {};
-  #closed = false;
 
   constructor(
     options: AutoSwitchMasterOptions,
@@ -66,61 +54,43 @@ export class AutoSwitchMaster {
     turn: Turn,
     log: Logger,
   ) {
+    super(store, clock, turn, log);
     this.#options = options;
-    this.#store = store;
     this.#epochs = epochs;
     this.#keeper = keeper;
     this.#set = keeper.initial;
-    this.#clock = clock;
-    this.#log = log;
-    turn.onOutput(() => {
-      if (this.#connections.size > 0) this.push();
-      this.#confirm();
-    });
+    turn.onOutput(() => this.#confirm());
   }
 
-  /** Listens for slaves; the store must be open. Resolves with the port. */
-  async start(host: string, port: number): Promise<number> {
-    this.attach();
-    this.#listener = await listen(host, port, (link) => this.accept(link));
-    return this.#listener.port;
-  }
-
-  /** Begins to serve slaves that {@link accept} is given; the store must be open. */
-  attach(): void {
-    this.#feed = this.#store.feed();
-    this.#ticks = this.#clock.every(TICK_MS, () => {
-      for (const connection of this.#connections) connection.tick();
-      if (this.#epochs.cutBefore(this.#feed.first)) this.#epochs.saveSoon();
-      this.#confirm();
-    });
+  override attach(): void {
+    super.attach();
     this.#looks = repeat(
-      this.#clock,
+      this.clock,
       () => this.#options.checkSyncStateSetPeriod,
       () => this.#shrink(),
     );
   }
 
-  /** A slave has connected. */
-  accept(link: Link): AutoSwitchConnection {
-    const connection = new AutoSwitchConnection(link, this.#feed, this.#epochs, this.#options, this.#clock, this.#log, {
+  protected connection(link: Link): AutoSwitchConnection {
+    return new AutoSwitchConnection(link, this.feed, this.#epochs, this.#options, this.clock, this.log, {
       confirmOffset: () => this.confirmOffset,
       acked: (acked) => this.#acked(acked),
       gone: (gone) => this.#gone(gone),
     });
-    if (this.#closed || this.#connections.size >= SLAVES_MAX) {
-      this.#log.warn(
-        { slave: link.peer },
-        `connection of a slave refused: there are ${this.#connections.size} already`,
-      );
-      connection.close();
-    } else this.#connections.add(connection);
-    return connection;
   }
 
-  /** Sends all slaves what there is. */
-  push(): void {
-    for (const connection of this.#connections) connection.push();
+  protected ticked(): void {
+    if (this.#epochs.cutBefore(this.feed.first)) this.#epochs.saveSoon();
+    this.#confirm();
+  }
+
+  protected isInSync({ slaveId }: AutoSwitchConnection): boolean {
+    return this.#set.has(slaveId);
+  }
+
+  override stop(): void {
+    super.stop();
+    this.#looks();
   }
 
   // ---- the set ----
@@ -132,7 +102,7 @@ export class AutoSwitchMaster {
 
   /** The Controller has decided on a set. */
   setSyncStateSet(brokerIds: ReadonlySet<number>): void {
-    this.#log.info({ before: [...this.#set], now: [...brokerIds] }, "the set of brokers that hold everything");
+    this.log.info({ before: [...this.#set], now: [...brokerIds] }, "the set of brokers that hold everything");
     this.#set = brokerIds;
     this.#proposed = undefined;
     this.#confirm();
@@ -151,19 +121,19 @@ export class AutoSwitchMaster {
   }
 
   #gone(connection: AutoSwitchConnection): void {
-    if (!this.#connections.delete(connection) || this.#closed) return;
+    if (!this.connections.delete(connection) || this.over) return;
     const { slaveId } = connection;
-    for (const { slaveId: other } of this.#connections) if (other === slaveId) return;
+    for (const { slaveId: other } of this.connections) if (other === slaveId) return;
     this.#caughtUp.delete(slaveId);
     if (this.#set.has(slaveId)) this.#propose(without(this.#set, [slaveId]));
   }
 
   /** Members that are behind for too long, or were never here, leave. */
   #shrink(): void {
-    for (const { slaveId, caughtUpMs } of this.#connections) {
+    for (const { slaveId, caughtUpMs } of this.connections) {
       if (caughtUpMs > (this.#caughtUp.get(slaveId) ?? -1)) this.#caughtUp.set(slaveId, caughtUpMs);
     }
-    const oldest = this.#clock.monotonicMs() - this.#options.haMaxTimeSlaveNotCatchup;
+    const oldest = this.clock.monotonicMs() - this.#options.haMaxTimeSlaveNotCatchup;
     const late = [...this.#set].filter((id) => {
       const caughtUpMs = this.#caughtUp.get(id);
       return id !== this.#keeper.brokerId && (caughtUpMs === undefined || caughtUpMs < oldest);
@@ -173,7 +143,7 @@ export class AutoSwitchMaster {
 
   #propose(brokerIds: ReadonlySet<number>): void {
     // One at a time: whoever still belongs in or out says so again soon.
-    if (this.#proposing || this.#closed) return;
+    if (this.#proposing || this.over) return;
     this.#proposing = true;
     this.#proposed = brokerIds;
     void this.#keeper.propose(brokerIds).finally(() => {
@@ -193,14 +163,14 @@ export class AutoSwitchMaster {
   /** Everything below is on all brokers that must have it (Apache: CommitLog.getConfirmOffset). */
   get confirmOffset(): number {
     return this.#options.allAckInSyncStateSet && this.#others().size > 0
-      ? Math.min(this.#store.replicatedTo, this.#feed.end)
-      : this.#feed.end;
+      ? Math.min(this.store.replicatedTo, this.feed.end)
+      : this.feed.end;
   }
 
   #confirm(): void {
-    if (!this.#store.waitsForSlaves || this.#feed === undefined) return;
+    if (!this.store.waitsForSlaves || this.feed === undefined) return;
     const to = this.#options.allAckInSyncStateSet ? this.#onAll() : this.#onSome(this.#options.inSyncReplicas - 1);
-    this.#store.replicated(Math.min(to, this.#feed.end));
+    this.store.replicated(Math.min(to, this.feed.end));
   }
 
   /** What every member of the set has; nothing new while one of them is not connected. */
@@ -213,7 +183,7 @@ export class AutoSwitchMaster {
   /** What at least so many slaves have. */
   #onSome(slaves: number): number {
     const acks = new Map<number, number>();
-    for (const { slaveId, ackOffset } of this.#connections) {
+    for (const { slaveId, ackOffset } of this.connections) {
       acks.set(slaveId, Math.max(acks.get(slaveId) ?? -1, ackOffset));
     }
     if (slaves > acks.size) return -1;
@@ -222,32 +192,8 @@ export class AutoSwitchMaster {
 
   #ackOf(id: number): number {
     let ack = -1;
-    for (const connection of this.#connections)
-      if (connection.slaveId === id) ack = Math.max(ack, connection.ackOffset);
+    for (const connection of this.connections) if (connection.slaveId === id) ack = Math.max(ack, connection.ackOffset);
     return ack;
-  }
-
-  // ---- for operators ----
-
-  /** The slaves that have connected. */
-  slaves(): SlaveState[] {
-    const end = this.#feed.end;
-    return [...this.#connections].map((connection) => ({
-      addr: connection.peer,
-      slaveAckOffset: connection.ackOffset,
-      diff: end - connection.ackOffset,
-      inSync: this.#set.has(connection.slaveId),
-      transferFromWhere: connection.from,
-      transferredByteInSecond: connection.meter.lastSecondBytes,
-    }));
-  }
-
-  stop(): void {
-    this.#closed = true;
-    this.#clock.clear(this.#ticks);
-    this.#looks();
-    this.#listener?.close();
-    for (const connection of this.#connections) connection.close();
   }
 }
 

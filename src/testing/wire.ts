@@ -1,0 +1,52 @@
+/** A connection between a master and a slave without sockets: what one end sends waits until the test lets it pass. */
+import { Buffer } from "node:buffer";
+import type { Link, LinkEvents } from "../ha/link.ts";
+
+/** The address that the master sees. */
+const PEER = "10.0.0.9:40000";
+
+export class Wire {
+  /** What the master has sent. */
+  readonly toSlave: Buffer[] = [];
+  /** What the slave has sent. */
+  readonly toMaster: Buffer[] = [];
+  open = true;
+  /** The master's socket takes no more. */
+  full = false;
+  master!: LinkEvents;
+  slave!: LinkEvents;
+
+  get masterEnd(): Link {
+    return this.#end(this.toSlave, () => !this.full);
+  }
+
+  get slaveEnd(): Link {
+    return this.#end(this.toMaster, () => true);
+  }
+
+  #end(queue: Buffer[], takesMore: () => boolean): Link {
+    return {
+      peer: PEER,
+      send: (bytes) => {
+        if (this.open) queue.push(Buffer.from(bytes));
+        return takesMore();
+      },
+      close: () => this.cut(),
+    };
+  }
+
+  /** What is under way, by direction, with the end that it goes to. */
+  get directions(): { queue: Buffer[]; to: () => LinkEvents }[] {
+    return [
+      { queue: this.toMaster, to: () => this.master },
+      { queue: this.toSlave, to: () => this.slave },
+    ];
+  }
+
+  cut(): void {
+    if (!this.open) return;
+    this.open = false;
+    this.master.closed("cut");
+    this.slave.closed("cut");
+  }
+}
