@@ -50,7 +50,7 @@ async function answersOf(kind, port, lib) {
     answers.push(shown(pick === undefined ? reply : { ...reply, ext: {}, body: Buffer.from(pick(reply)) }, own));
   }
   client.destroy();
-  await server.stopGracefully();
+  await (kind === "apache" ? server.kill9() : server.stopGracefully());
   return answers;
 }
 

@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 import { apacheLib, Missing, WORK } from "../lib/build.mjs";
 import { Child, own } from "../lib/child.mjs";
 import { Ports } from "../lib/ports.mjs";
+import { Slots } from "../lib/slots.mjs";
 import { cellOf, isUnproven, secondTry } from "../lib/verdict.mjs";
 import { runClient } from "./lib/clientRun.mjs";
 import { CLIENTS } from "./lib/clients.mjs";
@@ -22,7 +23,9 @@ import { SCENARIOS } from "./lib/scenarios.mjs";
 import { makeServer } from "./lib/servers.mjs";
 
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 24_000);
+/** Scenarios of one client beside each other, and clients. */
 const PARALLEL = 8;
+const CLIENTS_AT_ONCE = 3;
 
 const { values: options } = parseArgs({
   options: {
@@ -67,8 +70,9 @@ const logDir = join(WORK, "grpc-logs", servers.join("+"));
 rmSync(logDir, { recursive: true, force: true });
 mkdirSync(logDir, { recursive: true });
 const tempDir = mkdtempSync(join(tmpdir(), "skylark-grpc-"));
-/** `${scenario}|${variant}|${server}` -> result */
+/** `${scenario}|${variant}|${server}` -> result, and what the first try came to. */
 const cells = new Map();
+const firsts = new Map();
 const skipped = [];
 const variants = [];
 for (const client of CLIENTS) {
@@ -76,7 +80,12 @@ for (const client of CLIENTS) {
 }
 
 const ports = new Ports(BASE_PORT);
-for (const kind of servers) await against(kind);
+const lib = servers.some((kind) => kind.includes("apache")) ? prepareApache() : undefined;
+const running = await startServers(servers.filter((kind) => lib !== undefined || !kind.includes("apache")));
+await warmUp();
+await firstTries();
+await secondTries();
+for (const server of running) await stop(server);
 finish();
 
 async function prepare(client) {
@@ -105,23 +114,29 @@ async function prepare(client) {
   }
 }
 
-async function against(kind) {
-  let lib;
-  if (kind.includes("apache")) {
-    try {
-      lib = apacheLib();
-    } catch (error) {
-      if (!(error instanceof Missing)) throw error;
+function prepareApache() {
+  try {
+    return apacheLib();
+  } catch (error) {
+    if (!(error instanceof Missing)) throw error;
+    for (const kind of servers.filter((each) => each.includes("apache")))
       skipped.push({ suite: kind, reason: error.message });
-      return;
-    }
+    return undefined;
   }
-  const begin = Date.now();
-  const server = await startServer(kind, lib);
-  console.log(`${kind} ready after ${((Date.now() - begin) / 1000).toFixed(1)} s`);
-  const runs = variants.map((variant, i) => () => runVariant(variant, server, `${runId}${kind.at(-1)}${i}`));
-  if (options.short) await Promise.all(runs.map((each) => each()));
-  else for (const each of runs) await each();
+}
+
+async function startServers(kinds) {
+  const started = [];
+  for (const kind of kinds) {
+    const begin = Date.now();
+    started.push(await startServer(kind));
+    console.log(`${kind} ready after ${((Date.now() - begin) / 1000).toFixed(1)} s`);
+  }
+  return started;
+}
+
+async function stop(server) {
+  const { kind } = server;
   const { code, killed } = await server.stop();
   if (kind.startsWith("skylark") && (code !== 0 || killed)) {
     cells.set(`stop|-|${kind}`, {
@@ -139,40 +154,77 @@ function isOurs(kind) {
   return kind.startsWith("skylark");
 }
 
-/** All of a client's scenarios, then once more, alone, those whose failure says nothing yet (lib/verdict.mjs). */
-async function runVariant(variant, server, run) {
-  const { kind } = server;
-  const names = scenarios.filter((name) => variant.offered.includes(name) && !SCENARIOS[name].notOn?.[kind]);
-  if (names.length === 0) return;
-  await createResources(server.brokerPort, run, names);
-  const results = await runClient(variant, server, names, run, { logDir, parallel: PARALLEL });
-  for (const name of names) {
-    const tries = [results.get(name)];
-    const failedAgainstApache = servers.some((other) => {
-      const cell = isOurs(other) ? undefined : cells.get(`${name}|${variant.id}|${other}`);
-      return cell !== undefined && cell.state !== "passed";
-    });
-    const asked = { server: isOurs(kind) ? "skylark" : "apache", client: variant.id, failedAgainstApache };
-    const why = tries[0].ok ? undefined : secondTry(asked);
-    if (why !== undefined) {
+/** What a variant does on a server, as names of topics and groups, by turns of the servers: both see the same load. */
+function allRuns() {
+  const runs = [];
+  for (const [i, variant] of variants.entries()) {
+    for (const server of running) {
+      const names = scenarios.filter((name) => variant.offered.includes(name) && !SCENARIOS[name].notOn?.[server.kind]);
+      if (names.length > 0) runs.push({ variant, server, names, run: `${runId}${servers.indexOf(server.kind)}${i}` });
+    }
+  }
+  return runs;
+}
+
+/** A proxy in a fresh JVM answers its first requests after seconds, when the first clients have given up: the lightest client comes first. */
+async function warmUp() {
+  const light = allRuns().filter(({ variant, server }) => variant === variants.at(-1) && !isOurs(server.kind));
+  for (const { variant, server, names, run } of light) {
+    const before = `${run}w`;
+    await createResources(server.brokerPort, before, names);
+    await runClient(variant, server, names, before, { logDir, parallel: PARALLEL });
+  }
+}
+
+/** All scenarios of every client once: most of the time is waiting, so several clients run beside each other. */
+async function firstTries() {
+  const slots = new Slots(options.short ? variants.length : CLIENTS_AT_ONCE);
+  await Promise.all(
+    allRuns().map(({ variant, server, names, run }) =>
+      slots.run(async () => {
+        await createResources(server.brokerPort, run, names);
+        const begin = Date.now();
+        const results = await runClient(variant, server, names, run, { logDir, parallel: PARALLEL });
+        for (const name of names) {
+          const key = `${name}|${variant.id}|${server.kind}`;
+          firsts.set(key, results.get(name));
+          cells.set(key, cellOf([results.get(name)]));
+        }
+        const failed = names.filter((name) => !results.get(name).ok);
+        const seconds = ((Date.now() - begin) / 1000).toFixed(0);
+        const counts = `${names.length - failed.length} passed, ${failed.length} failed`;
+        console.log(`${variant.id} against ${server.kind}: ${counts}, ${seconds} s`);
+        for (const name of failed) console.log(`  ${name}: ${results.get(name).detail}`);
+      }),
+    ),
+  );
+}
+
+/** Once more, alone, those whose failure says nothing yet (lib/verdict.mjs). */
+async function secondTries() {
+  for (const { variant, server, names, run } of allRuns()) {
+    const { kind } = server;
+    const keyOf = (name, other) => `${name}|${variant.id}|${other}`;
+    for (const name of names) {
+      const first = firsts.get(keyOf(name, kind));
+      if (first.ok) continue;
+      const failedAgainstApache = servers.some(
+        (other) => !isOurs(other) && firsts.get(keyOf(name, other))?.ok === false,
+      );
+      const why = secondTry({ server: isOurs(kind) ? "skylark" : "apache", client: variant.id, failedAgainstApache });
+      if (why === undefined) continue;
       const again = `${run}r`;
       await createResources(server.brokerPort, again, [name]);
-      tries.push((await runClient(variant, server, [name], again, { logDir, parallel: 1 })).get(name));
+      const second = (await runClient(variant, server, [name], again, { logDir, parallel: 1 })).get(name);
+      const cell = cellOf([first, second], why);
+      cells.set(keyOf(name, kind), cell);
+      console.log(`${variant.id} against ${kind}: ${name} is ${cell.state} at its 2nd try, ${why}`);
     }
-    cells.set(`${name}|${variant.id}|${kind}`, cellOf(tries, why));
-  }
-  const of = (name) => cells.get(`${name}|${variant.id}|${kind}`);
-  const failed = names.filter((name) => of(name).state === "failed");
-  console.log(`${variant.id} against ${kind}: ${names.length - failed.length} passed, ${failed.length} failed`);
-  for (const name of failed) console.log(`  ${name}: ${of(name).detail}`);
-  for (const name of names) {
-    if (of(name).state === "flaky")
-      console.log(`  ${name}: passed at its 2nd try, ${of(name).why}; the first: ${of(name).tries[0].detail}`);
   }
 }
 
 /** The oracle may fail to start once, as when somebody took one of its ports in between. Skylark may not. */
-async function startServer(kind, lib) {
+async function startServer(kind) {
   for (let left = kind.includes("apache") ? 1 : 0; ; left--) {
     const server = makeServer(kind, { dir: join(tempDir, kind), ...(await ports.take()), lib });
     try {

@@ -30,6 +30,8 @@ export function brokerProperties({ brokerPort, namesrvAddr, store, settings }) {
     // A busy two-core machine must not turn into refusals: Apache drops sends that waited 200 ms in its queue.
     waitTimeMillsInSendQueue: 10_000,
     waitTimeMillsInPullQueue: 15_000,
+    // Apache's TransactionFlushService asks for the time in a loop, one core full, until its first interval of 10 s is over.
+    transactionMetricFlushInterval: 500,
     ...settings,
   };
 }

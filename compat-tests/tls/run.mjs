@@ -147,7 +147,7 @@ async function answersOf(kind, name, properties) {
     for (const [, tls] of COMERS) letters += await probe(server.namesrvPort, tls);
     return letters;
   } finally {
-    await server.stopGracefully();
+    await (kind === "apache" ? server.kill9() : server.stopGracefully());
     keep(dir);
   }
 }
@@ -206,7 +206,7 @@ async function scenarios(kind) {
       check(`${kind}: a client that comes with ${label} sends nothing`, !ok, detail);
     }
   } finally {
-    await server.stopGracefully();
+    await (kind === "apache" ? server.kill9() : server.stopGracefully());
     keep(dir);
   }
 }

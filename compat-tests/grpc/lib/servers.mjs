@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { ApacheServer } from "../../lib/apache.mjs";
 import { Child, own } from "../../lib/child.mjs";
 import { brokerProperties, writeProperties } from "../../lib/config.mjs";
+import { COMMON } from "../../lib/setups.mjs";
 import { SkylarkServer } from "../../lib/skylark.mjs";
 import { SkylarkProxy } from "./skylarkProxy.mjs";
 
@@ -15,6 +16,7 @@ const BIN = join(process.env.SKYLARK_ROOT ?? fileURLToPath(new URL("../../../", 
 const START_LIMIT_MS = 300_000;
 /** Undecided transactions are asked about after seconds; SQL92 filters, recalls and lite topics are allowed. */
 const SETTINGS = {
+  ...COMMON,
   transactionTimeOut: 3_000,
   transactionCheckInterval: 3_000,
   enablePropertyFilter: true,
@@ -161,9 +163,11 @@ class ApacheProxy {
     await this.#proxy.line(/rocketmq-proxy startup successfully/, START_LIMIT_MS);
   }
 
+  /** How Apache stops is not ours to judge, and takes its time. */
   async stop() {
-    const end = await this.#proxy.terminate();
-    await this.#cluster.stopGracefully();
+    const end = await this.#proxy.kill9();
+    if (this.mode === "over-skylark") await this.#cluster.stopGracefully();
+    else await this.#cluster.kill9();
     return end;
   }
 
