@@ -72,7 +72,7 @@ const ENTRIES = new Set(["index.ts", "cli.ts", "mqadmin/main.ts", "mqstore/main.
 /** Of the broker, mqadmin may only know what topics may be called and what attributes are. */
 const MQADMIN_BROKER_FILES = new Set(["broker/names.ts", "broker/attributes.ts"]);
 /** Of access control, mqadmin may only know how requests are signed and how its file is read. */
-const MQADMIN_AUTH_FILES = new Set(["auth/signature.ts", "auth/yaml.ts"]);
+const MQADMIN_AUTH_FILES = new Set(["auth/signature.ts", "auth/toolsFile.ts", "auth/yaml.ts"]);
 /** Of the broker, mqstore may only know names and what delay levels mean. */
 const MQSTORE_BROKER_FILES = new Set(["broker/names.ts", "broker/delayLevels.ts"]);
 /** Of the store, the NameServer may only know how small files are kept. */

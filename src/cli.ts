@@ -62,6 +62,7 @@ interface DoctorFlags {
   namesrvAddr?: string;
   topic?: string;
   group?: string;
+  tools?: string;
 }
 
 interface Closable {
@@ -114,6 +115,7 @@ function skylark(): Command {
     .option("-n, --namesrvAddr <addresses>", "Name server address list (default NAMESRV_ADDR, or 127.0.0.1:9876)")
     .option("-t, --topic <topic>", "a topic that should work")
     .option("-g, --group <group>", "a consumer group that should work")
+    .option("--tools <file>", "tools.yml with accessKey and secretKey (default $ROCKETMQ_HOME/conf/tools.yml)")
     .action((flags: DoctorFlags) => examine(flags));
   return command;
 }
@@ -209,9 +211,16 @@ function consoleSettings(flags: StartFlags): ConsoleSettings | undefined {
 }
 
 async function examine(flags: DoctorFlags): Promise<void> {
-  const { doctor } = await import("./mqadmin/doctor/doctor.ts");
+  const [{ doctor }, { signerOf, toolsFile }] = await Promise.all([
+    import("./mqadmin/doctor/doctor.ts"),
+    import("./mqadmin/credentials.ts"),
+  ]);
+  // Not by a flag with the secret itself: whoever lists processes would read it.
+  const file = flags.tools ?? toolsFile(process.env);
+  const isThere = file !== undefined && (flags.tools !== undefined || existsSync(file));
+  const sign = isThere ? signerOf(readText(file)) : undefined;
   const namesrvAddr = flags.namesrvAddr ?? process.env.NAMESRV_ADDR ?? "127.0.0.1:9876";
-  process.exitCode = await doctor({ ...flags, namesrvAddr }, (text) => process.stdout.write(text), openFilesMax);
+  process.exitCode = await doctor({ ...flags, namesrvAddr, sign }, (text) => process.stdout.write(text), openFilesMax);
 }
 
 /** The soft limit of this process, where the system tells it. */

@@ -1,32 +1,23 @@
 /**
- * Whom mqadmin signs as: accessKey and secretKey of $ROCKETMQ_HOME/conf/tools.yml (Apache: AclUtils.getAclRPCHook). Without the file, or
+ * Whom mqadmin and `skylark doctor` sign as: accessKey and secretKey of $ROCKETMQ_HOME/conf/tools.yml, as Apache's tools. Without the file, or
  * without both keys in it, nothing is signed, as by the official tool.
  */
-import { type Credentials, signedFields } from "../auth/signature.ts";
-import { parseYaml, YamlError } from "../auth/yaml.ts";
+import { join } from "node:path";
+import { signedFields } from "../auth/signature.ts";
+import { toolsCredentials } from "../auth/toolsFile.ts";
 import type { Fields } from "../protocol/frameWriter.ts";
 
 type Body = Parameters<typeof signedFields>[1];
+/** Adds a signature to the fields of a request. */
+export type Signer = (fields: Fields, body: Body) => Fields;
 
 /** The signature that the text of tools.yml stands for. @throws Error with the line of what cannot be read in it */
-export function signerOf(text: string | undefined): ((fields: Fields, body: Body) => Fields) | undefined {
-  const credentials = text === undefined ? undefined : credentialsOf(text);
+export function signerOf(text: string | undefined): Signer | undefined {
+  const credentials = text === undefined ? undefined : toolsCredentials(text);
   return credentials === undefined ? undefined : (fields, body) => signedFields(fields, body, credentials);
 }
 
-function credentialsOf(text: string): Credentials | undefined {
-  let value: (key: string) => string;
-  try {
-    const { entries } = parseYaml(text);
-    value = (key) => {
-      const entry = entries.get(key);
-      return entry?.kind === "scalar" ? entry.text.trim() : "";
-    };
-  } catch (error) {
-    if (error instanceof YamlError) throw new Error(`tools.yml:${error.line}: ${error.message}`);
-    throw error;
-  }
-  const [accessKey, secretKey] = [value("accessKey"), value("secretKey")];
-  if (accessKey === "" || secretKey === "") return undefined;
-  return { accessKey, secretKey, securityToken: undefined };
+/** Where Apache's tools keep their credentials; undefined without ROCKETMQ_HOME. */
+export function toolsFile({ ROCKETMQ_HOME: home }: Readonly<Record<string, string | undefined>>): string | undefined {
+  return home === undefined ? undefined : join(home, "conf", "tools.yml");
 }

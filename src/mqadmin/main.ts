@@ -6,12 +6,11 @@
  */
 import type { Buffer } from "node:buffer";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { Admin } from "./admin.ts";
 import { type Command, NothingNamed } from "./command.ts";
 import { help, parse, UsageError } from "./commandLine.ts";
 import { allCommands, COMMAND_NAMES, commandNamed } from "./commands.ts";
-import { signerOf } from "./credentials.ts";
+import { signerOf, toolsFile } from "./credentials.ts";
 import { commandFailure, describe, runtimeFailure } from "./failures.ts";
 import { format } from "./format.ts";
 
@@ -51,12 +50,6 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   return runCommand(command, rest, terminal);
 }
 
-/** Where Apache's tools keep their credentials; undefined without a file. */
-function toolsFile({ ROCKETMQ_HOME: home }: Terminal["env"]): string | undefined {
-  const file = home === undefined ? undefined : join(home, "conf", "tools.yml");
-  return file !== undefined && existsSync(file) ? readFileSync(file, "utf8") : undefined;
-}
-
 async function runCommand(command: Command, args: readonly string[], terminal: Terminal): Promise<number> {
   const usage = help(`mqadmin ${command.name}`, command.options);
   let given: ReturnType<typeof parse>;
@@ -72,7 +65,9 @@ async function runCommand(command: Command, args: readonly string[], terminal: T
     terminal.out(usage);
     return 0;
   }
-  const admin = new Admin(given.text("n") ?? terminal.env.NAMESRV_ADDR, signerOf(toolsFile(terminal.env)));
+  const tools = toolsFile(terminal.env);
+  const sign = tools !== undefined && existsSync(tools) ? signerOf(readFileSync(tools, "utf8")) : undefined;
+  const admin = new Admin(given.text("n") ?? terminal.env.NAMESRV_ADDR, sign);
   try {
     await command.run(
       {

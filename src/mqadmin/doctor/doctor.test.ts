@@ -6,6 +6,7 @@ import type { ClusterInfo } from "../../protocol/bodies/clusterInfo.ts";
 import { newSubscriptionGroupConfig } from "../../protocol/bodies/subscriptionGroup.ts";
 import type { Answer } from "../../protocol/dispatch.ts";
 import { writeJavaJson } from "../../protocol/javaJson.ts";
+import { signerOf } from "../credentials.ts";
 import { clientFailure } from "../failures.ts";
 import { doctor } from "./doctor.ts";
 import { error, fine, verdict, warning } from "./finding.ts";
@@ -344,4 +345,26 @@ describe("doctor", () => {
     expect(away.status).toBe(2);
     expect(away.text).toContain("ERROR   NameServer 127.0.0.1:1 does not answer");
   });
+});
+
+it("signs what it asks where access is controlled", async () => {
+  const users = { authenticationEnabled: "true", initAuthenticationUser: '{"username":"root","password":"hush"}' };
+  const cluster = await startCluster({ config: { ...users, authorizationEnabled: "true" } });
+  try {
+    const examine = async (tools: string | undefined) => {
+      let text = "";
+      const print = (part: string) => {
+        text += part;
+      };
+      await doctor({ namesrvAddr: cluster.namesrvAddr, sign: signerOf(tools) }, print, () => undefined);
+      return text;
+    };
+    expect(await examine(undefined)).toMatch(/refuses to be asked: .*username cannot be null/);
+    expect(await examine("accessKey: root\nsecretKey: wrong\n")).toMatch(/refuses to be asked: .*signature failed/);
+    const allowed = await examine("accessKey: root\nsecretKey: hush\n");
+    expect(allowed).toMatch(/broker-a \(master\) answers at/);
+    expect(allowed).not.toMatch(/refuses|hush/);
+  } finally {
+    await cluster.close();
+  }
 });

@@ -5,6 +5,7 @@
 import { lookup } from "node:dns/promises";
 import { systemClock } from "../../base/clock.ts";
 import { Admin } from "../admin.ts";
+import type { Signer } from "../credentials.ts";
 import { error, type Finding, show, verdict } from "./finding.ts";
 import { groupFindings } from "./group.ts";
 import { brokerFindings, machineFindings, nameServerFindings, type Surroundings } from "./servers.ts";
@@ -15,6 +16,8 @@ export interface DoctorQuestion {
   namesrvAddr: string | undefined;
   topic?: string | undefined;
   group?: string | undefined;
+  /** Signs all that is asked; absent: nothing is signed. */
+  sign?: Signer | undefined;
 }
 
 /**
@@ -26,7 +29,7 @@ export async function doctor(
   print: (text: string) => void,
   openFilesMax: () => number | undefined,
 ): Promise<number> {
-  const admin = new Admin(question.namesrvAddr);
+  const admin = new Admin(question.namesrvAddr, question.sign);
   const findings: Finding[] = [];
   const around: Surroundings = {
     servers: admin,

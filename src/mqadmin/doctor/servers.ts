@@ -128,7 +128,7 @@ async function addressFindings(
 function refused(name: string, address: string, reason: string): Finding {
   return error(
     `${name} at ${address} refuses to be asked: ${reason}`,
-    "with access control on, only users with the right to do so may ask: use the official mqadmin with its credentials",
+    "with access control on, only users with the right to do so may ask: give accessKey and secretKey of one in $ROCKETMQ_HOME/conf/tools.yml, or in --tools <file>",
   );
 }
 
