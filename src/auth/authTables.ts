@@ -42,6 +42,8 @@ export interface Users {
   /** Grows with every change: whoever remembers a decision forgets it then. */
   readonly version: number;
   find(username: string): User | undefined;
+  /** Where users are somebody else's: a promise while this one is being asked for, so that `find` knows him then. */
+  whenKnown?(username: string): Promise<void> | undefined;
 }
 
 const SUBJECT = "User:";
@@ -224,14 +226,22 @@ function readStored(text: string): User[] {
 
 function readAll(users: readonly UserInfo[], acls: readonly AclInfo[]): User[] {
   const policies = new Map(acls.map((acl) => [usernameOf(acl.subject), policiesOf(acl)]));
-  return users.map(({ username = "", password = "", userType, userStatus }) => ({
+  return users.map((info) => storedUser(info, policies.get(info.username ?? "") ?? []));
+}
+
+/** A user as somebody else keeps him. */
+export function storedUser(
+  { username = "", password = "", userType, userStatus }: UserInfo,
+  policies: readonly Policy[],
+): User {
+  return {
     username,
     password,
     // What cannot be read must not give more rights than there were.
     type: byName(USER_TYPES, userType) ?? "Normal",
     status: byName(USER_STATUSES, userStatus) ?? "disable",
-    policies: policies.get(username) ?? [],
-  }));
+    policies,
+  };
 }
 
 function isBlank(text: string | undefined): boolean {

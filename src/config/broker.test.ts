@@ -181,6 +181,7 @@ describe("updateBrokerConfig", () => {
       "configBlackList",
       "initAuthenticationUser",
       "innerClientAuthenticationCredentials",
+      "tlsKeyPassword",
       "a",
       "b",
     ]);

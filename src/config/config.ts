@@ -85,7 +85,11 @@ export function update<Options extends object>(
 }
 
 /** Options whose values are passwords: used, never shown. */
-export const SECRET_KEYS: readonly string[] = ["initAuthenticationUser", "innerClientAuthenticationCredentials"];
+export const SECRET_KEYS: readonly string[] = [
+  "initAuthenticationUser",
+  "innerClientAuthenticationCredentials",
+  "tlsKeyPassword",
+];
 
 /**
  * Every option as text but passwords, sorted by key, as Apache's Configuration.getAllConfigsFormatString gives them: null options are left
@@ -147,7 +151,9 @@ function readEntries(table: OptionTable, entries: ReadonlyMap<string, string>): 
       const other = known.get(row.key);
       const entry = { row, written, value: coerce(row, text, written), text: text.trim() };
       if (other !== undefined && other.value !== entry.value) {
-        problems.push(`${other.written}=${other.text} and ${written}=${entry.text}: two spellings of one option`);
+        problems.push(
+          `${other.written}=${shown(row, other.text)} and ${written}=${shown(row, entry.text)}: two spellings of one option`,
+        );
       }
       known.set(row.key, entry);
     } catch (error) {
@@ -156,12 +162,17 @@ function readEntries(table: OptionTable, entries: ReadonlyMap<string, string>): 
       continue;
     }
     if (hasNoEffect(row, text))
-      warnings.push(`${written}=${text.trim()} has no effect here (an option of Apache's ${row.apache})`);
+      warnings.push(`${written}=${shown(row, text.trim())} has no effect here (an option of Apache's ${row.apache})`);
   }
   if (problems.length > 0) throw new ConfigError(problems);
   // TLS keys are read by loadTls, and kept among the given ones.
   const strange = [...unknown.keys()].filter((key) => !isTlsKey(key));
   return { known, unknown, warnings: [...unknownKeys(table, strange), ...warnings] };
+}
+
+/** A value as a message may show it. */
+function shown(row: Option, text: string): string {
+  return SECRET_KEYS.includes(row.key) ? "..." : text;
 }
 
 /** Saying the default of an option that nothing acts on changes nothing, so it deserves no warning. */

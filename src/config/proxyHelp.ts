@@ -32,6 +32,15 @@ export const PROXY_HELP: Partial<Record<keyof ProxyOptions, Help>> = {
   ),
   subscriptionGroupConfigCacheExpiredSeconds: fixed("Age in seconds from which it is not used any more"),
   subscriptionGroupConfigCacheMaxNum: fixed("Most groups whose configurations are remembered"),
+  enableAclRpcHookForClusterMode: fixed(
+    "Sign what brokers are asked: with innerClientAuthenticationCredentials, or else $ROCKETMQ_HOME/conf/tools.yml",
+  ),
+  userCacheRefreshSeconds: fixed("Age in seconds from which a broker is asked for a user again"),
+  userCacheExpiredSeconds: fixed("Age in seconds from which what was known of him is not used any more"),
+  userCacheMaxNum: fixed("Most users that are remembered"),
+  aclCacheRefreshSeconds: fixed("Age in seconds from which a broker is asked for a user's rights again"),
+  aclCacheExpiredSeconds: fixed("Age in seconds from which rights that were known are not used any more"),
+  aclCacheMaxNum: fixed("Most users whose rights are remembered"),
   transactionHeartbeatPeriodSecond: fixed("Seconds between heartbeats for producers of transactions"),
   transactionHeartbeatBatchNum: fixed("Most producer groups in one heartbeat"),
 

@@ -76,6 +76,9 @@ const RULES: { readonly [N in keyof Messages]?: Rule<N> } = {
   },
 };
 
+/** No broker says who a caller is; which one and why is for the log. */
+const UNDECIDED = "the user cannot be looked up. Please try again.";
+
 export class GrpcAccess {
   readonly #parts: DecisionParts;
   readonly #decisions = new WeakMap<Peer, Decisions>();
@@ -84,8 +87,34 @@ export class GrpcAccess {
     this.#parts = parts;
   }
 
-  /** @throws Refusal when the caller is not who he says he is, or may not do what `request` wants */
-  check<N extends keyof Messages>(call: RpcCall, name: N, request: Messages[N]): void {
+  /**
+   * @returns a promise where the caller has to be asked for first
+   * @throws Refusal (or rejects with it) when the caller is not who he says he is, or may not do what `request` wants
+   */
+  check<N extends keyof Messages>(call: RpcCall, name: N, request: Messages[N]): void | Promise<void> {
+    const { users, settings } = this.#parts;
+    const credentials = settings.authentication ? credentialsOf(call) : NOBODY;
+    const { username } = credentials;
+    const asking = username === undefined || username === "" ? undefined : users.whenKnown?.(username);
+    if (asking === undefined) {
+      this.#decide(call, name, request, credentials);
+      return undefined;
+    }
+    return asking.then(
+      () => this.#decide(call, name, request, credentials),
+      (error: Error) => {
+        this.#parts.log.warn({ user: username, err: error.message }, "a caller could not be asked for");
+        throw new Refusal("UNAUTHORIZED", UNDECIDED);
+      },
+    );
+  }
+
+  #decide<N extends keyof Messages>(
+    call: RpcCall,
+    name: N,
+    request: Messages[N],
+    credentials: CallerCredentials,
+  ): void {
     const { settings } = this.#parts;
     let decisions = this.#decisions.get(call.peer);
     if (decisions === undefined) {
@@ -94,10 +123,8 @@ export class GrpcAccess {
     }
     const rpc = `apache.rocketmq.v2.${name}`;
     let refusal: string | undefined;
-    let username: string | undefined;
+    const { username } = credentials;
     if (settings.authentication) {
-      const credentials = credentialsOf(call);
-      username = credentials.username;
       if (decisions.isWhite(username)) return;
       if (!settings.authenticationWhitelist.has(rpc)) {
         refusal = decisions.notAuthentic(name, username, credentials.signature, (password) =>
@@ -121,10 +148,12 @@ interface CallerCredentials {
   readonly date: string;
 }
 
+const NOBODY: CallerCredentials = { username: undefined, signature: undefined, date: "" };
+
 /** Who signed. @throws Refusal, in Apache's words, for a header that is none */
 function credentialsOf(call: RpcCall): CallerCredentials {
   const header = call.metadata("authorization");
-  if (header === "") return { username: undefined, signature: undefined, date: "" };
+  if (header === "") return NOBODY;
   const date = call.metadata("x-mq-date-time");
   if (date === "") throw new Refusal("UNAUTHORIZED", "datetime is null.");
   const space = header.indexOf(" ");

@@ -148,16 +148,26 @@ function stream<N extends "ReceiveMessage" | "PullMessage">(
     kind: "serverStream",
     handle: (call, bytes, sink) => {
       const request = decode(requests, name, bytes) as Messages[`${N}Request`];
-      let context: Context;
-      try {
-        access?.check(call, `${name}Request`, request);
-        context = contextOf(call);
-      } catch (error) {
+      const refuse = (error: unknown): undefined => {
         sink.write(replies.encodeFrame({ status: statusOf(error) } as never));
         sink.end();
-        return undefined;
+      };
+      const go = () => {
+        let context: Context;
+        try {
+          context = contextOf(call);
+        } catch (error) {
+          return refuse(error);
+        }
+        return handle(context, request, sink);
+      };
+      let asking: Promise<void> | undefined | void;
+      try {
+        asking = access?.check(call, `${name}Request`, request);
+      } catch (error) {
+        return refuse(error);
       }
-      return handle(context, request, sink);
+      return asking instanceof Promise ? asking.then(go, refuse) : go();
     },
   };
 }
@@ -189,7 +199,10 @@ function unary<N extends string>(
     handle: (call, bytes) => {
       const request = decode(requests, name, bytes) as Named<`${N}Request`>;
       try {
-        access?.check(call, `${name}Request` as keyof Messages, request as never);
+        const asking = access?.check(call, `${name}Request` as keyof Messages, request as never);
+        if (asking instanceof Promise) {
+          return asking.then(() => handle(contextOf(call), request)).then(encode, refuse);
+        }
         const reply: Awaitable<Init<Named<`${N}Response`>>> = handle(contextOf(call), request);
         return reply instanceof Promise ? reply.then(encode, refuse) : encode(reply);
       } catch (error) {

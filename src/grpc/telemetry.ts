@@ -74,7 +74,8 @@ export function openTelemetry(parts: TelemetryParts, call: RpcCall, sink: FrameS
     // Also what came behind a command that ended the stream: nobody would ever take it out of its client again.
     if (!sink.open) return;
     const command = commands.decode(bytes);
-    parts.access?.check(call, "TelemetryCommand", command);
+    const asking = parts.access?.check(call, "TelemetryCommand", command);
+    if (asking !== undefined) await asking;
     const context = contextOf(call);
     switch (command.command) {
       case "settings":

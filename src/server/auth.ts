@@ -10,6 +10,7 @@ import type { BrokerConfig } from "../config/index.ts";
 import type { Gate } from "../protocol/dispatch.ts";
 import type { Fields } from "../protocol/frameWriter.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
+import { isLoopback } from "./machine.ts";
 import { loadPlainAcl, WatchedPlainUsers } from "./plainAcl.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -87,8 +88,4 @@ export function openAuth(runtime: Runtime, config: BrokerConfig, bind: string): 
       await tables?.stop();
     },
   };
-}
-
-function isLoopback(bind: string): boolean {
-  return bind === "localhost" || bind === "::1" || bind.startsWith("127.");
 }

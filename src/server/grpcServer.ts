@@ -7,7 +7,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import type { Clients } from "../broker/clients.ts";
-import type { ProxyConfig, TlsMode } from "../config/index.ts";
+import { ConfigError, type ProxyConfig, type TlsMode } from "../config/index.ts";
 import type { Backend } from "../grpc/backend.ts";
 import { type ConnectionSink, GrpcListener, ListenError } from "../grpc/listener.ts";
 import type { TableParts } from "../handlers/table.ts";
@@ -39,7 +39,7 @@ export interface GrpcParts {
 /**
  * The gRPC protocol in front of this process' broker.
  * @returns undefined when the default port is taken: a broker that nobody told to serve 5.x clients goes on without
- * @throws Error when a port that was asked for is taken
+ * @throws Error when a port that was asked for is taken; ConfigError when the proxy's file promises access control that the broker lacks
  */
 export async function startLocalGrpc(
   parts: TableParts,
@@ -51,6 +51,12 @@ export async function startLocalGrpc(
   decisions: DecisionParts | undefined,
 ): Promise<RunningGrpc | undefined> {
   const { clock, random, log, clients: registrations } = parts;
+  if (decisions === undefined && (config.authenticationEnabled || config.authorizationEnabled)) {
+    // It would be believed to hold, and remoting would be open beside it.
+    throw new ConfigError([
+      "authenticationEnabled and authorizationEnabled in the proxy's file are for a proxy of its own: in a broker's process set them in broker.conf, for both protocols",
+    ]);
+  }
   const backend = async () => {
     const { LocalBackend } = await import("../grpc/localBackend.ts");
     return new LocalBackend(parts, rows);

@@ -23,6 +23,11 @@ export function isWildcard(bind: string): boolean {
   return bind === "0.0.0.0" || bind === "::";
 }
 
+/** Whether nobody on another machine reaches what listens there. */
+export function isLoopback(bind: string): boolean {
+  return bind === "localhost" || bind === "::1" || bind.startsWith("127.");
+}
+
 /** The first address that is not loopback, IPv4 before IPv6 (RemotingUtil.getLocalAddress of Apache). */
 function outwardAddress(): string {
   const outward = Object.values(networkInterfaces())

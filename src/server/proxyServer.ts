@@ -7,6 +7,7 @@ import { TransactionProducers } from "../grpc/remote/producers.ts";
 import { RemoteBackend } from "../grpc/remote/remoteBackend.ts";
 import { RemotingClient } from "../remoting/client.ts";
 import { startGrpcServer } from "./grpcServer.ts";
+import { openProxyAuth } from "./proxyAuth.ts";
 import type { Runtime } from "./runtime.ts";
 import { openTls } from "./tls.ts";
 
@@ -25,6 +26,7 @@ export interface RunningProxy {
 export async function startProxyServer(runtime: Runtime, { config, bind }: ProxyServerOptions): Promise<RunningProxy> {
   const { clock, random, turn, log, disk } = runtime;
   const nameServers = addressesOf(config.namesrvAddr);
+  const auth = openProxyAuth(runtime, config, bind);
   const registrations = new Clients(
     {
       // 5.x clients ask for their assignments by themselves.
@@ -60,8 +62,9 @@ export async function startProxyServer(runtime: Runtime, { config, bind }: Proxy
   // rmq-proxy.json has no keys for it; the flags have.
   const tls = await openTls(runtime, { given: new Map(), useTLS: false });
   const rows = [...producers.rows(), ...noticeRows(registrations)];
-  const client = new RemotingClient(clock, turn, log, rows, tls.client);
-  const parts = { clock, random, log, registrations, disk, backend: () => Promise.resolve(backend) };
+  const client = new RemotingClient(clock, turn, log, rows, tls.client, auth.sign);
+  const decisions = auth.decisions(brokers);
+  const parts = { clock, random, log, registrations, disk, decisions, backend: () => Promise.resolve(backend) };
   const grpc = await startGrpcServer(parts, config, bind, tls.server.mode).catch((error) => {
     tls.close();
     throw error;

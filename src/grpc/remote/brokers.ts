@@ -194,12 +194,17 @@ export class Brokers {
 
   /** Groups are the same on all brokers of a cluster; every cluster has a topic of its name. */
   async #loadGroup(group: string): Promise<SubscriptionGroupConfig | undefined> {
-    const answer = await this.#askOneOf(this.#clusterName, RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG, { group });
+    const answer = await this.askCluster(RequestCode.GET_SUBSCRIPTIONGROUP_CONFIG, { group });
     if (answer === undefined) {
       this.#log.warn({ cluster: this.#clusterName }, "no broker of the cluster rocketMQClusterName is registered");
       return undefined;
     }
     return answer.code === ResponseCode.SUCCESS ? decodeSubscriptionGroupConfig(answer.body) : undefined;
+  }
+
+  /** Asks one broker of the cluster, what all of them know; undefined when none is registered. */
+  askCluster(code: number, header: Fields): Promise<Answer | undefined> {
+    return this.#askOneOf(this.#clusterName, code, header);
   }
 
   /** Asks the brokers of a topic, by turns, until one answers. */

@@ -55,6 +55,11 @@ export class RefreshingCache<T> {
     return entry.value;
   }
 
+  /** What was said last, however long ago. */
+  last(key: string): T | undefined {
+    return this.#entries.get(key)?.value;
+  }
+
   /** The next look asks anew, and uses the old value only if nobody answers. */
   doubt(key: string): void {
     const entry = this.#entries.get(key);
