@@ -37,6 +37,11 @@ export class ApacheServer {
     return `127.0.0.1:${this.brokerPort}`;
   }
 
+  /** Processes that run now. */
+  get pids() {
+    return [this.#namesrv, this.#broker].flatMap((child) => (child ? [child.pid] : []));
+  }
+
   async start() {
     await this.startNamesrv();
     await this.startBroker();

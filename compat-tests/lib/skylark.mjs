@@ -40,6 +40,11 @@ export class SkylarkServer {
     return `127.0.0.1:${this.brokerPort}`;
   }
 
+  /** Processes that run now. */
+  get pids() {
+    return [this.#namesrv, this.#broker].flatMap((child) => (child ? [child.pid] : []));
+  }
+
   async start() {
     if (this.layout === "split") await this.startNamesrv();
     await this.startBroker();

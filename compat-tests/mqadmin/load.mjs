@@ -1,7 +1,9 @@
 // How long mqadmin's commands take on a cluster with many topics and groups, against Apache 5.5.0 and against Skylark by turns. No part of
 // any suite: it measures, it does not judge.
 //
-//   node compat-tests/mqadmin/load.mjs [--topics 500] [--queues 8] [--groups 200] [--rounds 5] [--command NAME]...
+//   node compat-tests/mqadmin/load.mjs [--topics 500] [--queues 8] [--groups 200] [--rounds 5] [--requests] [--command NAME]...
+//
+// --requests: instead of the tool's, the servers' part: what each command asks, asked from here (requests.mjs), with the CPU it costs them.
 //
 // Every queue gets a message, every group offsets on five topics. Prints the median of the rounds per command in ms, the client's own
 // start included, and the ratio of the two.
@@ -15,6 +17,7 @@ import { apacheLib } from "../lib/build.mjs";
 import { Ports } from "../lib/ports.mjs";
 import { SkylarkServer } from "../lib/skylark.mjs";
 import { Driver } from "./driver.mjs";
+import { Asker, requestsOf } from "./requests.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -22,6 +25,7 @@ const { values } = parseArgs({
     queues: { type: "string", default: "8" },
     groups: { type: "string", default: "200" },
     rounds: { type: "string", default: "5" },
+    requests: { type: "boolean", default: false },
     command: { type: "string", multiple: true },
   },
 });
@@ -34,10 +38,15 @@ const COMMAND_LIMIT_MS = 300_000;
 const BUDGET_MS = 30_000;
 /** Messages sent with one request to the driver. */
 const CHUNK = 1000;
+const WARM_UP_ROUNDS = 3;
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 25_000) + 400;
 
 const topics = Array.from({ length: topicCount }, (_, i) => `LoadTopic${i}`);
 const groups = Array.from({ length: groupCount }, (_, i) => `LoadGroup${i}`);
+/** Who has offsets where. */
+const pairs = groups.flatMap((group, i) =>
+  Array.from({ length: TOPICS_PER_GROUP }, (_, j) => [group, topics[(i * TOPICS_PER_GROUP + j) % topicCount]]),
+);
 const COMMANDS = [
   "clusterList",
   "clusterList -m",
@@ -61,31 +70,70 @@ for (const [kind, make] of [
 ]) {
   lanes.push(await prepare(kind, make));
 }
-const table = new Map();
-for (const line of COMMANDS) {
-  if (values.command && !values.command.includes(line.split(" ")[0])) continue;
-  const times = lanes.map(() => []);
-  const began = Date.now();
-  // The first round warms up the client; a command that takes long is not asked as often.
-  for (let round = 0; round <= rounds && (round < 2 || Date.now() - began < BUDGET_MS); round++) {
-    for (const [i, lane] of lanes.entries()) {
-      const ms = await run(lane, line);
-      if (round > 0) times[i].push(ms);
-    }
-  }
-  table.set(line, times);
-  console.log(`  ${line}: ${times.map((each) => each.join(" ")).join(" / ")}`);
-}
-console.log(`${topicCount} topics x ${queueCount} queues, ${groupCount} groups; median of up to ${rounds}, ms`);
-for (const [line, times] of table) {
-  const [apache, skylark] = times.map(median);
-  console.log(`| ${line} | ${apache} | ${skylark} | ${(skylark / apache).toFixed(2)} |`);
-}
+const isMeant = (line) => !values.command || values.command.includes(line.split(" ")[0]);
+await (values.requests ? measureRequests() : measureCommands());
 for (const { driver, server } of lanes) {
   await driver.close();
   await server.kill9();
 }
 rmSync(tempDir, { recursive: true, force: true });
+
+async function measureCommands() {
+  const table = new Map();
+  for (const line of COMMANDS) {
+    if (!isMeant(line)) continue;
+    const times = lanes.map(() => []);
+    const began = Date.now();
+    // The first round warms up the client; a command that takes long is not asked as often.
+    for (let round = 0; round <= rounds && (round < 2 || Date.now() - began < BUDGET_MS); round++) {
+      for (const [i, lane] of lanes.entries()) {
+        const ms = await run(lane, line);
+        if (round > 0) times[i].push(ms);
+      }
+    }
+    table.set(line, times);
+    console.log(`  ${line}: ${times.map((each) => each.join(" ")).join(" / ")}`);
+  }
+  console.log(`${topicCount} topics x ${queueCount} queues, ${groupCount} groups; median of up to ${rounds}, ms`);
+  for (const [line, times] of table) {
+    const [apache, skylark] = times.map(median);
+    console.log(`| ${line} | ${apache} | ${skylark} | ${(skylark / apache).toFixed(2)} |`);
+  }
+}
+
+/** Every command's requests, at both servers by turns. */
+async function measureRequests() {
+  const askers = lanes.map(({ server }) => new Asker(server));
+  console.log("| command | requests | Apache ms | Skylark ms | ratio | Apache CPU ms | Skylark CPU ms |");
+  console.log("| --- | --- | --- | --- | --- | --- | --- |");
+  const details = [];
+  for (const [line, requests] of requestsOf({ topics, groups, pairs })) {
+    if (!isMeant(line)) continue;
+    const taken = lanes.map(() => []);
+    // The first rounds are for the compilers of both.
+    for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
+      for (const [i, asker] of askers.entries()) {
+        const one = await asker.ask(requests);
+        if (round >= 0) taken[i].push(one);
+      }
+    }
+    const [apache, skylark] = taken.map((all) => ({
+      ms: median(all.map(({ ms }) => ms)),
+      cpuMs: all.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / all.length,
+    }));
+    const figures = [apache.ms, skylark.ms].map((ms) => ms.toFixed(1));
+    const cpu = [apache, skylark].map(({ cpuMs }) => cpuMs.toFixed(0));
+    const ratio = (skylark.ms / apache.ms).toFixed(2);
+    console.log(`| ${line} | ${requests.length} | ${figures.join(" | ")} | ${ratio} | ${cpu.join(" | ")} |`);
+    for (const name of taken[0][0].byName.keys()) {
+      const each = taken.map((all) => median(all.map(({ byName }) => byName.get(name))).toFixed(1));
+      details.push(`  ${line}: ${name} ${each.join(" / ")} ms`);
+    }
+    details.push(`  ${line}: bodies ${taken.map((all) => all[0].bytes).join(" / ")} bytes`);
+  }
+  console.log(details.join("\n"));
+  for (const asker of askers) asker.close();
+}
 
 async function prepare(kind, make) {
   const dir = join(tempDir, kind);
@@ -125,9 +173,6 @@ async function prepare(kind, make) {
     const chunk = messages.slice(i, i + CHUNK);
     await driver.ask({ op: "send", group: PRODUCER, namesrv, broker: "broker-a", messages: chunk });
   }
-  const pairs = groups.flatMap((group, i) =>
-    Array.from({ length: TOPICS_PER_GROUP }, (_, j) => [group, topics[(i * TOPICS_PER_GROUP + j) % topicCount]]),
-  );
   await driver.ask(
     { op: "reset", producer: PRODUCER, broker: server.brokerAddr, pairs, timestamp: -1 },
     COMMAND_LIMIT_MS,

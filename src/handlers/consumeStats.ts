@@ -11,12 +11,15 @@ import {
   QuerySubscriptionByConsumerRequestHeader,
   QueryTopicsByConsumerRequestHeader,
 } from "../protocol/generated/headers.ts";
-import { javaDouble, writeJavaJson } from "../protocol/javaJson.ts";
+import { JavaWritten, writeJavaJson } from "../protocol/javaJson.ts";
 import { type BrokerParts, need, ok, refuse, requestRow } from "./parts.ts";
 
-/** Queues looked at in one turn of the event loop: a broker's whole consume stats must not hold up its messages. */
-const QUEUES_PER_TURN = 512;
-/** Queues that are read side by side. */
+/**
+ * Queues looked at in one turn of the event loop: a broker's whole consume stats must not hold up its messages. Each may cost two reads
+ * of a few bytes from the page cache.
+ */
+const QUEUES_PER_TURN = 128;
+/** Queues that the disk is asked about side by side. */
 const READS_AT_ONCE = 64;
 
 type Parts = Pick<
@@ -80,12 +83,12 @@ function isSubscribed({ clients }: Parts, group: string, topic: string): boolean
 }
 
 /**
- * The store times that an answer still lacks. The units of idle queues lie on the disk, so that some are read side by
- * side; and the event loop goes on after each such step, however many queues there are.
+ * The store times of an answer. Most are there at once; where idle queues must be read from the disk, some are side by side. The event loop
+ * goes on after so many queues, however many there are.
  */
 class StoreTimes {
   readonly #parts: Parts;
-  readonly #reads: { wrapper: OffsetWrapper; topic: string; queueId: number; queueOffset: number }[] = [];
+  readonly #reads: Promise<void>[] = [];
   #queues = 0;
 
   constructor(parts: Parts) {
@@ -94,23 +97,27 @@ class StoreTimes {
 
   /** One more queue; `wrapper` gets the store time of the message before its consumer offset. */
   add(wrapper: OffsetWrapper, topic: string, queueId: number): Promise<void> | undefined {
-    this.#queues++;
-    if (wrapper.consumerOffset > 0) {
-      this.#reads.push({ wrapper, topic, queueId, queueOffset: wrapper.consumerOffset - 1 });
-    }
-    return this.#reads.length >= READS_AT_ONCE || this.#queues >= QUEUES_PER_TURN ? this.finish() : undefined;
+    const { consumerOffset } = wrapper;
+    const time = consumerOffset > 0 ? this.#parts.store.storeTimeAt(topic, queueId, consumerOffset - 1) : 0;
+    if (typeof time === "number") wrapper.lastTimestamp = Math.max(0, time);
+    else this.#reads.push(this.#note(wrapper, time));
+    return ++this.#queues >= QUEUES_PER_TURN || this.#reads.length >= READS_AT_ONCE ? this.finish() : undefined;
   }
 
-  /** Reads what is left. */
+  async #note(wrapper: OffsetWrapper, time: Promise<number>): Promise<void> {
+    wrapper.lastTimestamp = Math.max(0, await time);
+  }
+
+  /** Waits for what is being read. */
+  async settled(): Promise<void> {
+    if (this.#reads.length > 0) await Promise.all(this.#reads.splice(0));
+  }
+
+  /** The same, and lets the others of this turn go first. */
   async finish(): Promise<void> {
-    const { clock, store } = this.#parts;
     this.#queues = 0;
-    await Promise.all(
-      this.#reads.splice(0).map(async ({ wrapper, topic, queueId, queueOffset }) => {
-        wrapper.lastTimestamp = Math.max(0, await store.storeTimeAt(topic, queueId, queueOffset));
-      }),
-    );
-    await new Promise<void>((resolve) => clock.endOfTurn(resolve));
+    await this.settled();
+    await new Promise<void>((resolve) => this.#parts.clock.endOfTurn(resolve));
   }
 }
 
@@ -141,14 +148,14 @@ async function collect(
   stats.consumeTps += parts.stats.getTps(group, topic);
 }
 
-/** ConsumeStatsList: every group of this broker. */
+/** ConsumeStatsList: every group of this broker. Each is written when its figures are there: all at once would hold up a turn. */
 async function allStats(parts: Parts, orderedOnly: boolean): Promise<string> {
-  const consumeStatsList: Map<string, object[]>[] = [];
+  const consumeStatsList: JavaWritten[] = [];
   const times = new StoreTimes(parts);
   let totalDiff = 0;
   let totalInflightDiff = 0;
   for (const { groupName } of [...parts.groups.all()]) {
-    const ofGroup: object[] = [];
+    const ofGroup: ConsumeStats[] = [];
     for (const topic of parts.offsets.topicsOf(groupName)) {
       const config = parts.topics.get(topic);
       if (config === undefined || (orderedOnly && !config.order)) continue;
@@ -159,11 +166,12 @@ async function allStats(parts: Parts, orderedOnly: boolean): Promise<string> {
         totalDiff += wrapper.brokerOffset - wrapper.consumerOffset;
         totalInflightDiff += wrapper.pullOffset - wrapper.consumerOffset;
       }
-      ofGroup.push({ ...stats, consumeTps: javaDouble(stats.consumeTps) });
+      ofGroup.push(stats);
     }
-    consumeStatsList.push(new Map([[groupName, ofGroup]]));
+    await times.settled();
+    const statsList = ofGroup.map((stats) => new JavaWritten(encodeConsumeStats(stats)));
+    consumeStatsList.push(new JavaWritten(writeJavaJson(new Map([[groupName, statsList]]))));
   }
-  await times.finish();
   return writeJavaJson({ brokerAddr: parts.address(), consumeStatsList, totalDiff, totalInflightDiff });
 }
 

@@ -57,6 +57,14 @@ export function storeTimestampAt(buf: Buffer, at: number): number {
   return at + 48 + ((buf.readInt32BE(at + SYS_FLAG_AT) & BORN_HOST_V6) === 0 ? 8 : 20);
 }
 
+/** As much of a record's beginning has its storeTimestamp in it, whichever family its hosts are of; no record is shorter. */
+export const STORE_TIME_BYTES = 76;
+
+/** The storeTimestamp in the first {@link STORE_TIME_BYTES} of a record. */
+export function storeTimeOf(start: Buffer): number {
+  return readInt64OrMinus1(start, storeTimestampAt(start, 0));
+}
+
 /** Where the properties of the record in `buf[at, end)` begin (they reach to its end); -1 when its fields do not fit into it. */
 export function propertiesStart(buf: Buffer, at: number, end: number): number {
   const sysFlag = buf.readInt32BE(at + SYS_FLAG_AT);

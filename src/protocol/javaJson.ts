@@ -27,6 +27,14 @@ export function javaDouble(value: number): JavaDouble {
   return new JavaDouble(value);
 }
 
+/** A value that {@link writeJavaJson} has written already. */
+export class JavaWritten {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 /**
  * A long that came as an integer beyond 2^53 and was rounded once (Go's subVersion counts nanoseconds), for
  * {@link writeJavaJson}: written with all its digits, so that reading it gives the same number again.
@@ -90,6 +98,7 @@ function writeValue(value: unknown, options: WriteOptions, depth: number): strin
     case "object":
       if (value === null) return "null";
       if (value instanceof JavaDouble) return doubleText(value.value);
+      if (value instanceof JavaWritten) return value.text;
       if (Array.isArray(value)) return `[${value.map((item) => writeValue(item, options, depth + 1)).join(",")}]`;
       if (value instanceof Map) return writeMap(value, options, depth);
       return writeBean(value as Record<string, unknown>, options, depth);
@@ -99,19 +108,32 @@ function writeValue(value: unknown, options: WriteOptions, depth: number): strin
 }
 
 function writeBean(bean: Record<string, unknown>, options: WriteOptions, depth: number): string {
-  const parts: string[] = [];
-  for (const name of Object.keys(bean).sort()) {
+  const names = Object.keys(bean);
+  // Most beans are made in this order; there may be thousands of them in an answer.
+  if (!isSorted(names)) names.sort();
+  let text = "";
+  for (const name of names) {
     const value = bean[name];
     if (value === undefined || value === null) continue;
-    parts.push(`${quote(name)}:${writeValue(value, options, depth + 1)}`);
+    text += `${text === "" ? "{" : ","}${quote(name)}:${writeValue(value, options, depth + 1)}`;
   }
-  return `{${parts.join(",")}}`;
+  return text === "" ? "{}" : `${text}}`;
+}
+
+function isSorted(names: readonly string[]): boolean {
+  for (let i = 1; i < names.length; i++) if (names[i - 1] > names[i]) return false;
+  return true;
 }
 
 function writeMap(map: ReadonlyMap<unknown, unknown>, options: WriteOptions, depth: number): string {
-  const entries = [...map].filter(([, value]) => value !== undefined && value !== null);
-  if (options.sortMaps) entries.sort(([a], [b]) => compareKeys(a, b));
-  return `{${entries.map(([key, value]) => `${writeKey(key, options, depth)}:${writeValue(value, options, depth + 1)}`).join(",")}}`;
+  let entries: Iterable<[unknown, unknown]> = map;
+  if (options.sortMaps) entries = [...map].sort(([a], [b]) => compareKeys(a, b));
+  let text = "";
+  for (const [key, value] of entries) {
+    if (value === undefined || value === null) continue;
+    text += `${text === "" ? "{" : ","}${writeKey(key, options, depth)}:${writeValue(value, options, depth + 1)}`;
+  }
+  return text === "" ? "{}" : `${text}}`;
 }
 
 function writeKey(key: unknown, options: WriteOptions, depth: number): string {

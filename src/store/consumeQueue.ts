@@ -110,6 +110,11 @@ export class ConsumeQueue {
     return unit.some((byte) => byte !== 0);
   }
 
+  /** The files, for who reads single units from them; those below {@link persisted}. */
+  get segments(): Segments {
+    return this.#segments;
+  }
+
   /** Whether files that should connect the rest are missing. */
   get incomplete(): boolean {
     return this.#segments.incomplete;

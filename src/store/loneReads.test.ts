@@ -3,13 +3,14 @@ import { FakeClock } from "../testing/fakeClock.ts";
 import { SimDisk } from "../testing/simDisk.ts";
 import { Journal, SimStore, SMALL } from "../testing/simStore.ts";
 import type { CommitLog } from "./commitLog.ts";
+import type { ConsumeQueue } from "./consumeQueue.ts";
 import { LoneReads } from "./loneReads.ts";
 
 /** A log of one kind of byte, none of it in memory, on a disk whose reads take `readMs`. */
-function slowLog(clock: FakeClock, readMs: () => number) {
+function slowLog(clock: FakeClock, readMs: () => number, byte = 7) {
   const counts = { atOnce: 0, threaded: 0 };
   const fill = (buf: Buffer, start: number, end: number) => {
-    buf.fill(7, start, end);
+    buf.fill(byte, start, end);
     return end - start;
   };
   const segments = {
@@ -23,7 +24,14 @@ function slowLog(clock: FakeClock, readMs: () => number) {
       return fill(buf, start, end);
     },
   };
-  const log = { first: 0, written: 1_000_000, recordBytesMax: 4096, resident: () => false, segments };
+  const log = {
+    first: 0,
+    written: 1_000_000,
+    recordBytesMax: 4096,
+    resident: () => false,
+    copy: () => false,
+    segments,
+  };
   return { counts, log: log as unknown as CommitLog };
 }
 
@@ -44,6 +52,24 @@ describe("lone reads", () => {
     ms = 0.1;
     await lone.bytes(0, 76);
     expect(counts).toEqual({ atOnce: 12, threaded: 256 });
+  });
+
+  it("of a store time make a promise only when the disk was slow", async () => {
+    const clock = new FakeClock();
+    clock.monotonicMs = () => clock.now();
+    const { counts, log } = slowLog(clock, () => 4, 0);
+    const unit = Buffer.alloc(20);
+    const segments = { read: (buf: Buffer) => unit.copy(buf), readAsync: async (buf: Buffer) => unit.copy(buf) };
+    const queue = { max: 9, lastLogOffset: 700, unitBuffer: () => undefined, segments } as unknown as ConsumeQueue;
+    const lone = new LoneReads(log, clock);
+    expect(lone.storeTime(queue, 8)).toBe(0);
+    expect(counts).toEqual({ atOnce: 1, threaded: 0 });
+    const later = lone.storeTime(queue, 7);
+    expect(later).toBeInstanceOf(Promise);
+    expect(await later).toBe(0);
+    expect(counts).toEqual({ atOnce: 1, threaded: 1 });
+    unit.writeBigInt64BE(-1n, 0);
+    expect(await lone.storeTime(queue, 7)).toBe(-1);
   });
 
   it("go through a thread when they are large", async () => {

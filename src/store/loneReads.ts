@@ -1,6 +1,6 @@
 /**
- * Reads for those who want one message here and one there (queries by key, by id, by time): what is not in memory is read as
- * it is, without the blocks around it, which would push others out of the cache.
+ * Reads for those who want one message here and one there (queries by key, by id, by time; store times of many queues): what is
+ * not in memory is read as it is, without the blocks around it, which would push others out of the cache.
  *
  * Most of it lies in the page cache, where a read takes a few microseconds; through a thread each costs two switches, on a busy
  * machine milliseconds. So they are made at once, until one was slow: the disk is asked. Then a good many go through threads,
@@ -8,9 +8,12 @@
  */
 import { Buffer } from "node:buffer";
 import type { Clock } from "../base/clock.ts";
-import { RECORD_BYTES_MIN, RecordView } from "../message/record.ts";
+import { readInt64OrMinus1 } from "../base/int64.ts";
+import { RECORD_BYTES_MIN, RecordView, STORE_TIME_BYTES, storeTimeOf } from "../message/record.ts";
 import type { CommitLog } from "./commitLog.ts";
+import { type ConsumeQueue, foundAt, UNIT_BYTES } from "./consumeQueue.ts";
 import { readLog, readMessage, toMessage } from "./lookup.ts";
+import type { Segments } from "./segments.ts";
 import type { StoredMessage } from "./types.ts";
 
 /** Enough for most records whole. */
@@ -31,6 +34,8 @@ type Head = { buf: Buffer; got: number } | undefined;
 export class LoneReads {
   readonly #log: CommitLog;
   readonly #clock: Clock;
+  /** The first bytes of a record that is looked at before anything else is read. */
+  readonly #start = Buffer.allocUnsafe(STORE_TIME_BYTES);
   /** Reads that are still to go through threads. */
   #patient = 0;
 
@@ -67,20 +72,51 @@ export class LoneReads {
       return readLog(log, offset, bytes);
     }
     const buf = Buffer.allocUnsafe(bytes);
-    return (await this.#read(buf, 0, offset)) === bytes ? buf : undefined;
+    return (await this.#read(log.segments, buf, 0, offset)) === bytes ? buf : undefined;
+  }
+
+  /**
+   * Store time of the message at a place of a queue, ms, or -1 when its record is gone; at once unless the disk has to be waited for:
+   * who asks about thousands of queues makes no promise for most of them.
+   * @param queueOffset within `[min, max)`
+   */
+  storeTime(queue: ConsumeQueue, queueOffset: number): number | Promise<number> {
+    const logOffset = this.#logOffsetOf(queue, queueOffset);
+    if (typeof logOffset === "number") return this.#storeTimeAt(logOffset);
+    return logOffset.then((offset) => this.#storeTimeAt(offset));
+  }
+
+  /** The newest place, which most consumers have reached, is known without its unit. */
+  #logOffsetOf(queue: ConsumeQueue, queueOffset: number): number | Promise<number> {
+    if (queueOffset === queue.max - 1) return queue.lastLogOffset;
+    const held = queue.unitBuffer(queueOffset);
+    if (held !== undefined) return readInt64OrMinus1(held, foundAt);
+    const unit = Buffer.allocUnsafe(UNIT_BYTES);
+    const got = this.#read(queue.segments, unit, 0, queueOffset * UNIT_BYTES);
+    const offsetIn = (bytes: number) => (bytes === UNIT_BYTES ? readInt64OrMinus1(unit, 0) : -1);
+    return typeof got === "number" ? offsetIn(got) : got.then(offsetIn);
+  }
+
+  #storeTimeAt(logOffset: number): number | Promise<number> {
+    const log = this.#log;
+    if (logOffset < log.first || logOffset + STORE_TIME_BYTES > log.written) return -1;
+    if (log.copy(logOffset, STORE_TIME_BYTES, this.#start, 0)) return storeTimeOf(this.#start);
+    const start = Buffer.allocUnsafe(STORE_TIME_BYTES);
+    const got = this.#read(log.segments, start, 0, logOffset);
+    const timeIn = (bytes: number) => (bytes === STORE_TIME_BYTES ? storeTimeOf(start) : -1);
+    return typeof got === "number" ? timeIn(got) : got.then(timeIn);
   }
 
   #head(offset: number): Head | Promise<Head> {
     const log = this.#log;
     if (offset < log.first || offset + RECORD_BYTES_MIN > log.written || log.resident(offset, 4)) return undefined;
     const buf = Buffer.allocUnsafe(Math.min(LONE_BYTES, log.written - offset));
-    const got = this.#read(buf, 0, offset);
+    const got = this.#read(log.segments, buf, 0, offset);
     return typeof got === "number" ? { buf, got } : got.then((bytes) => ({ buf, got: bytes }));
   }
 
-  /** Fills `buf` from `start` with what lies at `offset`; returns the bytes read. */
-  #read(buf: Buffer, start: number, offset: number): number | Promise<number> {
-    const { segments } = this.#log;
+  /** Fills `buf` from `start` with what lies at `offset` of the log or of a queue; returns the bytes read. */
+  #read(segments: Segments, buf: Buffer, start: number, offset: number): number | Promise<number> {
     if (this.#patient > 0 || buf.length - start > AT_ONCE_BYTES_MAX) {
       if (this.#patient > 0) this.#patient--;
       return segments.readAsync(buf, start, buf.length, offset);
@@ -100,7 +136,7 @@ export class LoneReads {
     if (bytes > got) {
       const whole = Buffer.allocUnsafe(bytes);
       buf.copy(whole, 0, 0, got);
-      got += await this.#read(whole, got, offset + got);
+      got += await this.#read(log.segments, whole, got, offset + got);
       buf = whole;
     }
     const view = new RecordView();

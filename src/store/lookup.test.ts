@@ -52,6 +52,33 @@ describe("the queue offset by store time", () => {
   });
 });
 
+describe("the store time at a queue offset", () => {
+  const TIMES = 300;
+  const sentBefore = async (sim: SimStore): Promise<void> => {
+    await sim.store.start();
+    for (let i = 0; i < TIMES; i++) {
+      sim.clock.jump(i % 3);
+      sim.send("A", i % 2, 100);
+    }
+    await sim.settle();
+  };
+
+  it("is known at once, the newest of a queue and older ones, in memory and in files that nobody has read yet", async () => {
+    const sim = new SimStore(new SimDisk(), new Journal(), SMALL);
+    await sentBefore(sim);
+    const { log } = sim.journal;
+    const timesIn = ({ store }: SimStore) => log.map((sent) => store.storeTimeAt("A", sent.queueId, sent.queueOffset));
+    const expected = log.map((sent) => sent.storeTimestamp);
+    expect(timesIn(sim)).toEqual(expected);
+    await sim.close();
+    const cold = new SimStore(sim.disk, sim.journal, SMALL, sim.clock.now());
+    await cold.store.start();
+    expect(timesIn(cold)).toEqual(expected);
+    expect(cold.store.storeTimeAt("A", 0, TIMES)).toBe(-1);
+    expect(cold.store.storeTimeAt("A", 0, -1)).toBe(-1);
+  });
+});
+
 describe("a message by log offset", () => {
   it("is found where a record begins, from the tail and from the files, and nowhere else", async () => {
     const sim = new SimStore(new SimDisk(), new Journal(), SMALL);

@@ -33,7 +33,7 @@ import { type Recovered, recoverStore } from "./recovery.ts";
 import { ReplicaLog } from "./replicaLog.ts";
 import { Retention } from "./retention.ts";
 import type { Selection } from "./selection.ts";
-import { searchByTime, unitStoreTime } from "./timeSearch.ts";
+import { searchByTime } from "./timeSearch.ts";
 import type {
   AppendResult,
   Boundary,
@@ -506,11 +506,10 @@ export class MessageStore implements Store {
     return queue ? searchByTime(this.#log, queue, timestampMs, boundary, this.#lone) : 0;
   }
 
-  async storeTimeAt(topic: string, queueId: number, queueOffset: number): Promise<number> {
+  storeTimeAt(topic: string, queueId: number, queueOffset: number): number | Promise<number> {
     const queue = this.#queues.get(topic, queueId);
     if (!queue || queueOffset < queue.min || queueOffset >= queue.max) return -1;
-    const [unit] = await readUnits(queue, queueOffset, 1);
-    return unit ? unitStoreTime(this.#log, unit) : -1;
+    return this.#lone.storeTime(queue, queueOffset);
   }
 
   async query(query: KeyQuery): Promise<KeyQueryResult> {

@@ -1,5 +1,5 @@
 /** Store times of messages, and the search for a queue offset by them. */
-import { readInt64OrMinus1 } from "../base/int64.ts";
+import { STORE_TIME_BYTES, storeTimeOf } from "../message/record.ts";
 import type { CommitLog } from "./commitLog.ts";
 import type { ConsumeQueue } from "./consumeQueue.ts";
 import type { LoneReads } from "./loneReads.ts";
@@ -11,12 +11,9 @@ import type { Boundary, QueueUnit } from "./types.ts";
  * @param lone reads it when the next one asked about lies elsewhere: then the bytes around it are of no use
  */
 export async function unitStoreTime(log: CommitLog, unit: QueueUnit, lone?: LoneReads): Promise<number> {
-  // The store time lies within the first 76 bytes, whichever family the born host is of.
-  const bytes = Math.min(unit.bytes, 76);
-  const head = await (lone === undefined ? readLog(log, unit.logOffset, bytes) : lone.bytes(unit.logOffset, bytes));
-  if (!head || head.length < 64) return -1;
-  const at = 48 + ((head.readInt32BE(36) & 0x10) === 0 ? 8 : 20);
-  return readInt64OrMinus1(head, at);
+  const { logOffset } = unit;
+  const start = await (lone?.bytes(logOffset, STORE_TIME_BYTES) ?? readLog(log, logOffset, STORE_TIME_BYTES));
+  return start === undefined ? -1 : storeTimeOf(start);
 }
 
 /** Units of a search whose records may lie in the same block. */

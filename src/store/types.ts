@@ -116,8 +116,8 @@ export interface Store {
   units(topic: string, queueId: number, queueOffset: number, count: number): Promise<QueueUnit[]>;
   /** Queue offset by store time (SEARCH_OFFSET_BY_TIMESTAMP semantics of Apache 5.5.0). */
   offsetByTime(topic: string, queueId: number, timestampMs: number, boundary: Boundary): Promise<number>;
-  /** Store time of the message at a queue offset, ms; -1 when it is not there. */
-  storeTimeAt(topic: string, queueId: number, queueOffset: number): Promise<number>;
+  /** Store time of the message at a queue offset, ms, -1 when it is not there: at once unless the disk has to be waited for. */
+  storeTimeAt(topic: string, queueId: number, queueOffset: number): number | Promise<number>;
   query(query: KeyQuery): Promise<KeyQueryResult>;
   /** Whether the message at this log offset is still in memory (Apache's checkInMem). */
   inMemory(logOffset: number): boolean;
