@@ -328,6 +328,7 @@ async function startInRole(runtime: Runtime, options: BrokerServerOptions): Prom
     await Promise.all([server.close(), fast.close(), grpc?.close(), exporter?.close()]);
     ownTls?.close();
     await auth.stop();
+    timers?.abandon();
     await store.close();
     throw error;
   }

@@ -4,6 +4,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -296,6 +297,26 @@ describe("an embedded cluster", () => {
     );
     await expect(startCluster({ config: { flushDiskType: "SOMETIMES" } })).rejects.toThrow("flushDiskType");
     expect(temporaryStores()).toEqual(stores);
+  });
+
+  it.skipIf(!existsSync("/proc/self/fd"))("that cannot start keeps no file open, its timers' neither", async () => {
+    const store = directory();
+    const before = closing(await startCluster({ store }));
+    const properties = "UNIQ_KEY\u0001u\u0002TIMER_DELAY_SEC\u00013600\u0002";
+    const later = { a: "p", b: "Later", c: "TBW102", d: 1, e: 0, f: 0, g: 1, h: 0, i: properties };
+    const sent = await (await client(before.brokerAddr)).ask(RequestCode.SEND_MESSAGE_V2, { fields: later, body: "1" });
+    expect(sent.code).toBe(0);
+    await before.close();
+    const first = closing(await startCluster());
+    await expect(startCluster({ store, brokerPort: portOf(first.brokerAddr) })).rejects.toThrow("EADDRINUSE");
+    const open = readdirSync("/proc/self/fd").map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        return "";
+      }
+    });
+    expect(open.filter((file) => file.startsWith(store))).toEqual([]);
   });
 });
 

@@ -228,6 +228,11 @@ export class TimerMessageStore implements Timers {
     this.#files.close();
   }
 
+  /** Lets go of the files as they are: of a broker that did not come up. */
+  abandon(): void {
+    this.#files.close();
+  }
+
   // ---- rhythm ----
 
   #tick(): void {
