@@ -64,6 +64,7 @@ public final class Pages {
     private static final String BROKER_NAME = "broker-a";
     private static final long WAIT_MS = 60_000;
     private static final int MESSAGES = 12;
+    private static final List<String> RATES = List.of("putTps", "getMissTps", "getTransferredTps", "getTotalTps", "getFoundTps");
 
     private final String namesrv;
     private final String broker;
@@ -504,6 +505,11 @@ public final class Pages {
     private void exporter() throws Exception {
         call("exporter", "getAllProducerInfo", () -> new TreeSet<>(admin.getAllProducerInfo(broker).getData().keySet()));
         call("exporter", "figures of the running broker", () -> {
+            // Apache says nothing of its rates before it has taken samples of them for ten seconds.
+            await("rates of the running broker", () -> {
+                Map<String, String> now = admin.fetchBrokerRuntimeStats(broker).getTable();
+                return RATES.stream().allMatch(key -> now.get(key).matches("\\d.*"));
+            });
             Map<String, String> table = admin.fetchBrokerRuntimeStats(broker).getTable();
             List<String> broken = new ArrayList<>();
             for (String key : List.of("msgPutTotalTodayNow", "sendThreadPoolQueueHeadWaitTimeMills", "queryThreadPoolQueueHeadWaitTimeMills",
@@ -518,7 +524,7 @@ public final class Pages {
             for (String key : List.of("consumeQueueDiskRatio", "commitLogDiskRatio", "putMessageAverageSize", "putLatency99", "putLatency999")) {
                 check(broken, key, () -> Double.parseDouble(table.get(key)));
             }
-            for (String key : List.of("putTps", "getMissTps", "getTransferredTps", "getTotalTps", "getFoundTps")) {
+            for (String key : RATES) {
                 check(broken, key, () -> Double.parseDouble(table.get(key).split(" ")[0]));
             }
             check(broken, "remainHowManyDataToFlush", () -> Double.parseDouble(table.get("remainHowManyDataToFlush").split(" ")[0]));
