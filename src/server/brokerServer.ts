@@ -1,87 +1,25 @@
 /**
- * A broker on its sockets (Apache: BrokerStartup, BrokerController): wires store, state, handlers and listeners, starts
- * them bottom up and stops them top down.
+ * A broker on its sockets (Apache: BrokerStartup, BrokerController): what it is made of (brokerParts.ts) is started bottom up
+ * and stopped top down.
  */
-import { lookup } from "node:dns/promises";
-import * as path from "node:path";
 import { hostBytes } from "../base/host.ts";
-import { BroadcastOffsets } from "../broker/broadcastOffsets.ts";
-import { Clients } from "../broker/clients.ts";
-import { ConsumerFilters } from "../broker/consumerFilters.ts";
-import { Counters } from "../broker/counters.ts";
-import { type DeclaredTopic, declareTopics } from "../broker/declaredTopics.ts";
-import { Groups } from "../broker/groups.ts";
-import { Lites } from "../broker/lite/lites.ts";
-import { Offsets } from "../broker/offsets.ts";
-import { Pops } from "../broker/pop/pops.ts";
-import { PullHolds } from "../broker/pullHolds.ts";
-import { QueueLocks } from "../broker/queueLocks.ts";
-import { Registration, type RequestTo } from "../broker/registration.ts";
-import { RequestModes } from "../broker/requestModes.ts";
-import { Schedule } from "../broker/schedule.ts";
-import { TimerMessageStore } from "../broker/timer/timerMessageStore.ts";
-import { NoTimers } from "../broker/timer/timers.ts";
-import { TopicRoutes } from "../broker/topicRoutes.ts";
-import { Topics } from "../broker/topics.ts";
-import { TransactionChecks } from "../broker/transactionChecks.ts";
-import { Transactions } from "../broker/transactions.ts";
-import { type BrokerConfig, ConfigError, type ProxyConfig } from "../config/index.ts";
-import { AutoSwitchMaster } from "../ha/autoSwitch/autoSwitchMaster.ts";
-import type { EpochFile } from "../ha/autoSwitch/epochFile.ts";
-import { HaMaster } from "../ha/haMaster.ts";
-import type { ControllerView } from "../handlers/ha.ts";
-import { slaveRows } from "../handlers/slave.ts";
-import { brokerRows } from "../handlers/table.ts";
-import { UNSUPPORTED } from "../handlers/unsupported.ts";
+import { declareTopics } from "../broker/declaredTopics.ts";
+import { type BrokerConfig, ConfigError } from "../config/index.ts";
+import type { AutoSwitchMaster } from "../ha/autoSwitch/autoSwitchMaster.ts";
+import type { HaMaster } from "../ha/haMaster.ts";
 import type { RunningExporter } from "../http/metrics/exporter.ts";
-import { BrokerStats } from "../metrics/brokerStats.ts";
-import { RemotingClient } from "../remoting/client.ts";
-import { RemotingServer } from "../remoting/server.ts";
-import { MessageStore } from "../store/messageStore.ts";
-import { MetadataFile } from "../store/metadataFile.ts";
-import { openAuth } from "./auth.ts";
-import { type ConsoleSettings, type RunningConsole, startConsole } from "./console.ts";
+import type { RemotingServer } from "../remoting/server.ts";
+import { type Broker, type BrokerServerOptions, ipOf, openBroker } from "./brokerParts.ts";
+import { type RunningConsole, startConsole } from "./console.ts";
 import { startControlledBroker } from "./controlledBroker.ts";
 import { type RunningGrpc, startLocalGrpc } from "./grpcServer.ts";
-import { memoryBytes } from "./machine.ts";
-import { makeRecorders, startExporting } from "./metrics.ts";
+import { startExporting } from "./metrics.ts";
 import type { Runtime } from "./runtime.ts";
-import { type ControlledSlave, Slave } from "./slave.ts";
-import { openTls, type Tls } from "./tls.ts";
 
 /** The fast port of a broker lies this far below its listenPort (Apache: VIP channel). */
 const FAST_PORT_OFFSET = 2;
 /** How long the console waits for a NameServer. */
 const ASK_MS = 3_000;
-
-export interface BrokerServerOptions {
-  config: BrokerConfig;
-  bind: string;
-  /** TLS of the process; absent: as the configuration says. */
-  tls?: Tls;
-  /** Where `mqadmin updateBrokerConfig` is kept; without it changes last until the stop. */
-  configFile?: string | undefined;
-  /** Serves 5.x clients, too, as this says; without it only remoting is spoken. */
-  grpc?: ProxyConfig | undefined;
-  /** Topics that are there, and as declared, before anybody can reach the broker. */
-  topics?: readonly DeclaredTopic[] | undefined;
-  /** Serves the console there. */
-  console?: ConsoleSettings | undefined;
-  /** Present where a Controller has made this broker what it is; see controlledBroker.ts. */
-  controlled?: Controlled | undefined;
-  /** The store failed for good and is read-only. */
-  onFatal?: (error: Error) => void;
-}
-
-/** One role of a broker under a Controller. */
-export interface Controlled extends ControllerView, ControlledSlave {
-  readonly epochs: EpochFile;
-  /** The Controller's epoch of this master; 0 on a slave. */
-  readonly masterEpoch: number;
-  /** As a master: see SetKeeper. */
-  readonly initialSet: ReadonlySet<number>;
-  propose(brokerIds: ReadonlySet<number>): Promise<void>;
-}
 
 export interface RunningBroker {
   /** `host:port` that clients are told, unless the NameServer tells each its own. */
@@ -116,175 +54,27 @@ export function startBrokerServer(runtime: Runtime, options: BrokerServerOptions
 }
 
 async function startInRole(runtime: Runtime, options: BrokerServerOptions): Promise<BrokerInRole> {
-  const { clock, random, turn, log, disk } = runtime;
-  const { config, bind, controlled } = options;
-  const root = config.storePathRootDir;
-  const metadata = (name: string, waitFor?: () => Promise<void>) =>
-    new MetadataFile(disk, path.join(root, "config", name), waitFor);
-  const advertised = () => `${config.brokerIP1}:${config.listenPort}`;
-  const ip = await resolve(config.brokerIP1);
-  const auth = openAuth(runtime, config, bind);
-  const ownTls = options.tls === undefined ? await openTls(runtime, config) : undefined;
-  const tls = options.tls ?? (ownTls as Tls);
+  const broker = await openBroker(runtime, options);
+  const listeners = await bringUp(runtime, options, broker);
+  await startServices(options, broker);
+  return running(options, broker, listeners);
+}
 
-  let schedule: Schedule | undefined;
-  const stats = new BrokerStats(config, clock, (topic) => topics.isSystem(topic));
-  const counters = new Counters(clock, () => stats.totals);
-  const recorders = makeRecorders(config, (topic) => topics.isSystem(topic), log);
-  const store = new MessageStore({
-    disk,
-    clock,
-    turn,
-    log,
-    options: config,
-    storeHost: hostBytes(ip, config.listenPort),
-    counters,
-    stats,
-    figures: recorders?.writeFigures,
-    deliverTime: (level, storeTimestamp) => schedule?.levels.deliverTime(level, storeTimestamp) ?? storeTimestamp,
-    // A slave hears of new topics only now and then.
-    hasTopic: (topic) => config.brokerRole === "SLAVE" || !topics.isGone(topic),
-    ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
-  });
-  disk.mkdir(path.join(root, "config"));
-  const topics = new Topics(config, metadata("topics.json"), clock, log);
-  const groups = new Groups(config, metadata("subscriptionGroup.json"), clock, log);
-  const offsets = new Offsets(
-    config,
-    metadata(config.enableLmq ? "lmqConsumerOffset.json" : "consumerOffset.json", () => store.sync()),
-    clock,
-    log,
-    config.enableLmq ? metadata("consumerOffset.json") : undefined,
-  );
-  const clients = new Clients(config, clock, log);
-  const broadcasts = new BroadcastOffsets(config, clients, offsets, clock);
-  const consumerFilters = new ConsumerFilters(config, metadata("consumerFilter.json"), clock, log);
-  clients.onSubscriptions(consumerFilters);
-  const locks = new QueueLocks(clock, log);
-  const holds = new PullHolds(clock);
-  schedule = new Schedule(
-    config,
-    store,
-    metadata("delayOffset.json", () => store.sync()),
-    clock,
-    log,
-  );
-  const timers = config.timerWheelEnable
-    ? new TimerMessageStore({
-        options: config,
-        store,
-        disk,
-        clock,
-        random,
-        log,
-        metricsFile: metadata("timermetrics"),
-        hasTopic: (topic) => topics.get(topic) !== undefined,
-      })
-    : undefined;
-  const pops = new Pops({
-    config,
-    store,
-    topics,
-    groups,
-    offsets,
-    clock,
-    random,
-    turn,
-    log,
-    orderFile: metadata("consumerOrderInfo.json", () => store.sync()),
-  });
-  const lites = new Lites(config, store, topics, groups, offsets, clock, log);
-  const requestModes = new RequestModes(metadata("messageRequestMode.json"), log);
-  const client = new RemotingClient(clock, turn, log, [], tls.client, auth.sign);
-  const ask: RequestTo = (address, code, header, body, timeoutMs) =>
-    client.request(address, code, header, body, timeoutMs);
-  const routes = new TopicRoutes(config, ask, clock, log);
-  const registration = new Registration(
-    config,
-    topics,
-    ask,
-    advertised,
-    () => `${config.brokerIP2 ?? config.brokerIP1}:${config.haListenPort}`,
-    clock,
-    log,
-  );
-  const transactions = new Transactions(config, store, offsets, metadata("transactionMetrics"), clock, log);
-  const checks = new TransactionChecks(config, transactions, store, topics, clients, clock, log);
-  if (recorders !== undefined) {
-    schedule.metrics = recorders.metrics;
-    pops.inFlight.metrics = recorders.metrics;
-    pops.reviver.metrics = recorders.metrics;
-    timers?.record(recorders.metrics);
-  }
-  const isSlave = config.brokerRole === "SLAVE";
-  let slave: Slave | undefined;
-  const switched =
-    controlled === undefined || isSlave
-      ? undefined
-      : new AutoSwitchMaster(
-          config,
-          store,
-          controlled.epochs,
-          {
-            brokerId: controlled.brokerId(),
-            initial: controlled.initialSet,
-            propose: (brokerIds) => controlled.propose(brokerIds),
-          },
-          clock,
-          turn,
-          log,
-        );
-  const master = switched ?? new HaMaster(config, store, clock, turn, log);
-  const parts = {
-    config,
-    clock,
-    random,
-    log,
-    store,
-    topics,
-    groups,
-    offsets,
-    clients,
-    broadcasts,
-    consumerFilters,
-    locks,
-    holds,
-    pops,
-    lites,
-    requestModes,
-    routes,
-    schedule,
-    timers: timers ?? new NoTimers(config, () => clock.now()),
-    registration,
-    stats,
-    transactions,
-    counters,
-    metrics: recorders?.metrics,
-    storeOps: store,
-    configFile: options.configFile === undefined ? undefined : new MetadataFile(disk, options.configFile),
-    memoryBytes: memoryBytes(),
-    ha: { slaves: () => master.slaves(), master: () => slave?.state() },
-    controller: controlled,
-    address: advertised,
-    auth: auth.tables,
-  };
-  const rows = isSlave ? slaveRows(brokerRows(parts), config) : brokerRows(parts);
-  const listener = {
-    clock,
-    turn,
-    log,
-    rows,
-    unsupported: UNSUPPORTED,
-    config,
-    tls: tls.server,
-    gate: auth.gate,
-    rpc: recorders?.metrics.rpc,
-  };
-  const server = new RemotingServer(listener);
-  const fast = new RemotingServer({ ...listener, fast: true });
-  let grpc: RunningGrpc | undefined;
-  let exporter: RunningExporter | undefined;
-  let page: RunningConsole | undefined;
+/** What listens beside the ports for remoting. */
+interface Listeners {
+  grpc: RunningGrpc | undefined;
+  exporter: RunningExporter | undefined;
+  page: RunningConsole | undefined;
+}
+
+/** Opens the store, reads what a role needs of it, and listens; when one of these fails, what was opened is closed. */
+async function bringUp(runtime: Runtime, options: BrokerServerOptions, broker: Broker): Promise<Listeners> {
+  const { disk, log } = runtime;
+  const { config, bind, controlled } = options;
+  const { parts, rows, role, isSlave, master, switched, auth, tls, ownTls, timers, recorders, server, fast, ask } =
+    broker;
+  const { store, topics, transactions, pops } = parts;
+  const listeners: Listeners = { grpc: undefined, exporter: undefined, page: undefined };
   await store.start().catch(async (error) => {
     ownTls?.close();
     await auth.stop();
@@ -295,7 +85,7 @@ async function startInRole(runtime: Runtime, options: BrokerServerOptions): Prom
     if (isSlave) {
       if (options.topics?.length && controlled === undefined)
         throw new ConfigError(["a slave takes its topics from its master: declare them there"]);
-      slave = new Slave({ ...parts, disk, timerMetricsFile: metadata("timermetrics"), request: ask, controlled });
+      role.slave = broker.makeSlave();
     } else {
       if (controlled !== undefined) {
         controlled.epochs.beginMine(controlled.masterEpoch, store.maxLogOffset());
@@ -313,31 +103,38 @@ async function startInRole(runtime: Runtime, options: BrokerServerOptions): Prom
     if (controlled === undefined || switched !== undefined) await listenForSlaves(master, config, bind, log);
     if (options.grpc !== undefined && isSlave) log.warn("a slave does not serve the gRPC protocol: its clients pop");
     else if (options.grpc !== undefined)
-      grpc = await startLocalGrpc(parts, rows, options.grpc, disk, bind, tls.server.mode, auth.decisions);
-    if (recorders !== undefined) exporter = await startExporting({ ...parts, ...recorders });
+      listeners.grpc = await startLocalGrpc(parts, rows, options.grpc, disk, bind, tls.server.mode, auth.decisions);
+    if (recorders !== undefined) listeners.exporter = await startExporting({ ...parts, ...recorders });
     if (options.console !== undefined) {
       const askNameServer = (code: number) => {
         const [first] = (config.namesrvAddr ?? "").split(";");
         return first === "" ? Promise.reject(new Error("no NameServer")) : ask(first, code, {}, undefined, ASK_MS);
       };
       const users = auth.decisions === undefined ? undefined : auth.tables;
-      page = await startConsole({ ...parts, rows, askNameServer }, options.console, disk, users);
+      listeners.page = await startConsole({ ...parts, rows, askNameServer }, options.console, disk, users);
     }
   } catch (error) {
     master.stop();
-    await Promise.all([server.close(), fast.close(), grpc?.close(), exporter?.close()]);
+    await Promise.all([server.close(), fast.close(), listeners.grpc?.close(), listeners.exporter?.close()]);
     ownTls?.close();
     await auth.stop();
     timers?.abandon();
     await store.close();
     throw error;
   }
-  store.storeHost = hostBytes(ip, config.listenPort);
+  return listeners;
+}
+
+/** Starts all that works by the clock, and tells the NameServers. */
+async function startServices({ config, controlled }: BrokerServerOptions, broker: Broker): Promise<void> {
+  const { parts, role, isSlave, switched, timers, checks } = broker;
+  const { log, offsets, clients, broadcasts, consumerFilters, holds, lites, routes, stats, counters } = parts;
+  parts.store.storeHost = hostBytes(broker.ip, config.listenPort);
   // Ids of messages name the address by which they can be asked for (Apache's keep the one of the start).
-  registration.onAddress(() => {
-    resolve(config.brokerIP1).then(
+  parts.registration.onAddress(() => {
+    ipOf(config.brokerIP1).then(
       (moved) => {
-        store.storeHost = hostBytes(moved, config.listenPort);
+        parts.store.storeHost = hostBytes(moved, config.listenPort);
       },
       (error: Error) => log.warn(`message ids keep naming the old address: ${error.message}`),
     );
@@ -351,16 +148,22 @@ async function startInRole(runtime: Runtime, options: BrokerServerOptions): Prom
   routes.start();
   stats.start();
   counters.start();
-  if (slave === undefined) {
-    schedule.start();
+  if (role.slave === undefined) {
+    parts.schedule.start();
     checks.start();
     timers?.start();
-  } else slave.start();
+  } else role.slave.start();
   // Who has no master yet is nobody's slave: NameServers hear of it when it follows one.
-  if (controlled === undefined || switched !== undefined) await registration.start();
+  if (controlled === undefined || switched !== undefined) await parts.registration.start();
+}
 
+function running({ config, controlled }: BrokerServerOptions, broker: Broker, listeners: Listeners): BrokerInRole {
+  const { parts, role, isSlave, master, switched, auth, ownTls, timers, checks, client, server, fast } = broker;
+  const { store, topics, groups, offsets, clients, broadcasts, consumerFilters, holds, lites, routes } = parts;
+  const { registration, pops, schedule, transactions, stats, counters } = parts;
+  const { grpc, exporter, page } = listeners;
   return {
-    address: advertised(),
+    address: parts.address(),
     port: config.listenPort,
     grpcPort: grpc?.port,
     metricsPort: exporter?.port,
@@ -370,10 +173,10 @@ async function startInRole(runtime: Runtime, options: BrokerServerOptions): Prom
       return store.maxLogOffset();
     },
     get confirmOffset() {
-      return switched?.confirmOffset ?? slave?.confirmOffset ?? 0;
+      return switched?.confirmOffset ?? role.slave?.confirmOffset ?? 0;
     },
     follow(masterAddress) {
-      slave?.follow(masterAddress);
+      role.slave?.follow(masterAddress);
       void registration.start();
     },
     beginEpoch(masterEpoch) {
@@ -388,7 +191,7 @@ async function startInRole(runtime: Runtime, options: BrokerServerOptions): Prom
         () => fast.stopAccepting(),
         () => (goesOn ? registration.pause() : registration.stop()),
         () => master.stop(),
-        () => slave?.stop(),
+        () => role.slave?.stop(),
         () => holds.stop(),
         () => lites.stop(),
         () => routes.stop(),
@@ -459,14 +262,5 @@ async function listenForSlaves(
       { inSyncReplicas: config.inSyncReplicas },
       "SYNC_MASTER does not wait for slaves while inSyncReplicas is 1 (as in Apache 5): set it to 2 for a copy of every message",
     );
-  }
-}
-
-/** The IP address of brokerIP1, which may be a host name. */
-async function resolve(host: string): Promise<string> {
-  try {
-    return (await lookup(host)).address;
-  } catch (error) {
-    throw new Error(`brokerIP1=${host} cannot be resolved: ${(error as Error).message}`);
   }
 }

@@ -19,7 +19,8 @@ import type { Fields } from "../protocol/frameWriter.ts";
 import { RemotingClient } from "../remoting/client.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
 import { truncateLog } from "../store/truncate.ts";
-import type { BrokerInRole, BrokerServerOptions, RunningBroker } from "./brokerServer.ts";
+import type { BrokerServerOptions } from "./brokerParts.ts";
+import type { BrokerInRole, RunningBroker } from "./brokerServer.ts";
 import type { Runtime } from "./runtime.ts";
 import { openTls, type Tls } from "./tls.ts";
 
