@@ -22,10 +22,10 @@ property() {
   [ -f "$1" ] && sed -n "s/^[[:space:]]*$2[[:space:]]*[=:][[:space:]]*//p" "$1" | tail -n 1 | tr -d '\r '
 }
 
-# serves ROLE PORT [connect]: a line for healthcheck.sh. Where every client must speak TLS, a plain question is not answered.
+# serves ROLE PORT [speak]: a line for healthcheck.sh, whose three questions are ask, speak and reach. Where every client must speak TLS, a plain question is not answered.
 serves() {
   question=${3:-ask}
-  case "$JAVA_OPT_EXT $JAVA_OPT $JAVA_TOOL_OPTIONS $(property "$file" tls.server.mode)" in *enforcing*) question=connect ;; esac
+  case "$JAVA_OPT_EXT $JAVA_OPT $JAVA_TOOL_OPTIONS $(property "$file" tls.server.mode)" in *enforcing*) question=reach ;; esac
   { mkdir -p "$roles" && echo "$question $2" >"$roles/$1"; } 2>/dev/null || :
 }
 
@@ -50,7 +50,7 @@ case $printing$name in
   mqproxy)
     proxy=$(option -pc --proxyConfigPath -- "$@")
     port=$([ -f "$proxy" ] && sed -n 's/.*"grpcServerPort"[^0-9]*\([0-9]*\).*/\1/p' "$proxy")
-    serves proxy "${port:-8081}" connect
+    serves proxy "${port:-8081}" speak
     ;;
   skylark)
     if [ "$1" = start ]; then

@@ -3,6 +3,7 @@
  * flags and files, wires, prints the ready lines that scripts wait for, and stops in order on a signal.
  */
 import { existsSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
 import { createLogger, type Logger } from "./base/log.ts";
@@ -34,6 +35,9 @@ import { type Runtime, systemRuntime } from "./server/runtime.ts";
 
 /** A failed start or store. */
 const EXIT_FAILURE = 1;
+/** And the signal's number: what a shell says of a process that a signal ended. */
+const EXIT_SIGNAL = 128;
+const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 /** After a failed sync, replies with the reason still leave before the process ends. */
 const FATAL_GRACE_MS = 1_000;
 const CONSOLE_PORT = 8082;
@@ -79,6 +83,7 @@ const TWO_LETTERS = new Map([
 
 export async function main(program: keyof typeof PROGRAMS, args: string[]): Promise<void> {
   tuneCollector();
+  for (const signal of STOP_SIGNALS) process.on(signal, endAtOnce);
   const command = PROGRAMS[program]();
   try {
     const named = args.map((arg) => TWO_LETTERS.get(arg) ?? arg);
@@ -360,9 +365,17 @@ function sayBroker(config: BrokerConfig, address: string): void {
   process.stdout.write(`The broker[${config.brokerName}, ${address}] boot success. serializeType=JSON${where}\n`);
 }
 
+/**
+ * What a signal does without a handler, while a server starts: there is nothing to end in order yet. As process 1 of a container it would do nothing,
+ * and who stops the container would wait ten seconds and kill.
+ */
+function endAtOnce(signal: NodeJS.Signals): void {
+  process.exit(EXIT_SIGNAL + constants.signals[signal]);
+}
+
 function stopOnSignal(server: Closable, log: Logger): void {
   let stopping = false;
-  const stop = (signal: string) => {
+  const stop = (signal: NodeJS.Signals) => {
     if (stopping) return;
     stopping = true;
     log.info({ signal }, "stopping");
@@ -374,8 +387,7 @@ function stopOnSignal(server: Closable, log: Logger): void {
       },
     );
   };
-  process.on("SIGTERM", () => stop("SIGTERM"));
-  process.on("SIGINT", () => stop("SIGINT"));
+  for (const signal of STOP_SIGNALS) process.off(signal, endAtOnce).on(signal, stop);
 }
 
 /** The store is read-only and can promise nothing any more: the process ends with an error after a last word. */

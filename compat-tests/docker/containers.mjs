@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { Child, own } from "../lib/child.mjs";
 import { brokerProperties, writeProperties } from "../lib/config.mjs";
 import { BASES, docker, OURS } from "./engine.mjs";
+import { READY } from "./observe.mjs";
 
 const COMPAT = fileURLToPath(new URL("..", import.meta.url));
 const START_LIMIT_MS = 180_000;
@@ -16,19 +17,20 @@ const BROKER_PORT = 10_911;
 const GRPC_PORT = 8081;
 /** Third octets of the subnets that are tried, from here on. */
 const SUBNETS = { prefix: "172.30", from: 40, count: 60 };
-const READY = {
-  namesrv: /^The Name Server boot success/,
-  broker: /^The broker\[.*\] boot success/,
-  proxy: /rocketmq-proxy startup successfully/,
-};
 
 /** A bridge network, and what runs on it. */
 export class Network {
   #names = 0;
 
-  constructor(runId) {
+  /** @param {string} runId @param {string} [given] a network that somebody else made and will remove. */
+  constructor(runId, given) {
     this.name = `skylark-compat-${runId}`;
     this.label = `skylark.compat=${runId}`;
+    this.network = given ?? this.name;
+    /** Of `docker run`. */
+    this.flags = ["--label", this.label, "--network", this.network];
+    process.on("exit", () => this.remove());
+    if (given !== undefined) return;
     for (let i = 0; i < SUBNETS.count; i++) {
       this.prefix = `${SUBNETS.prefix}.${SUBNETS.from + i}`;
       const args = ["network", "create", "--subnet", `${this.prefix}.0/24`, "--label", this.label, this.name];
@@ -36,24 +38,28 @@ export class Network {
       if (status === 0) break;
       if (!/overlap/.test(stderr) || i === SUBNETS.count - 1) throw new Error(`no network: ${stderr.trim()}`);
     }
-    process.on("exit", () => this.remove());
   }
 
   /** The arguments of `docker` that run something in the foreground; its output and its end are the container's. */
   run({ image, command, ip, mounts = {}, env = {}, flags = [] }) {
     const name = `${this.name}-${this.#names++}`;
-    const args = ["run", "--rm", "-i", "--name", name, "--label", this.label, "--network", this.name, ...flags];
+    const args = ["run", "--rm", "-i", "--name", name, ...this.flags, ...flags];
     if (ip !== undefined) args.push("--ip", ip);
     for (const [from, to] of Object.entries(mounts)) args.push("-v", `${from}:${to}`);
     for (const [key, value] of Object.entries(env)) args.push("-e", `${key}=${value}`);
     return { name, args: [...args, image, ...command] };
   }
 
+  /** Everything that has its label, too. */
   remove() {
-    const ids =
-      spawnSync("docker", ["ps", "-aq", "--filter", `label=${this.label}`], { encoding: "utf8" }).stdout ?? "";
-    if (ids.trim() !== "") spawnSync("docker", ["rm", "-f", "-v", ...ids.trim().split("\n")], { stdio: "ignore" });
-    spawnSync("docker", ["network", "rm", this.name], { stdio: "ignore" });
+    const filter = ["-q", "--filter", `label=${this.label}`];
+    const all = (list, remove) => {
+      const ids = spawnSync("docker", [...list, ...filter], { encoding: "utf8" }).stdout?.trim() ?? "";
+      if (ids !== "") spawnSync("docker", [...remove, ...ids.split("\n")], { stdio: "ignore" });
+    };
+    all(["ps", "-a"], ["rm", "-f", "-v"]);
+    all(["volume", "ls"], ["volume", "rm"]);
+    if (this.network === this.name) spawnSync("docker", ["network", "rm", this.name], { stdio: "ignore" });
   }
 }
 

@@ -5,14 +5,15 @@
 //
 // The orders of the three mqadmin calls and the ways to start vary in the wild, so they vary here. Prints a line each and "N passed, N failed".
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { javaClient, WORK } from "../lib/build.mjs";
+import { Checks } from "../lib/checks.mjs";
 import { runClient } from "../lib/session.mjs";
 import { BASES, docker, engineMissing, hasImage, OURS } from "./engine.mjs";
+import { inside, READY, said } from "./observe.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -23,7 +24,6 @@ const { values: options } = parseArgs({
 
 const PORTS = [9876, 10911, 10909];
 const HOST = "127.0.0.1";
-const START_LIMIT_MS = 120_000;
 const SCENARIOS = ["push-cluster", "tags", "ordered-selector"];
 /** Wants ids of messages that name the published address; Apache's name the address inside the container. */
 const OURS_ONLY = ["send-sync"];
@@ -51,40 +51,8 @@ const lateOn = (image, { tell }) => image === BASES.apache && tell.at(-1) !== "b
 const logDir = join(WORK, "logs", "testcontainers");
 rmSync(logDir, { recursive: true, force: true });
 mkdirSync(logDir, { recursive: true });
-let passed = 0;
-let failed = 0;
-
-function check(what, ok, detail = "") {
-  if (ok) passed++;
-  else failed++;
-  console.log(`${ok ? "ok  " : "FAIL"} ${what}${detail === "" ? "" : `: ${detail}`}`);
-  return ok;
-}
-
-/** Resolves when the container's log has matched so many times; fails with its log when the time is up. */
-function said(id, pattern, times) {
-  return new Promise((resolve, reject) => {
-    const logs = spawn("docker", ["logs", "-f", id], { stdio: ["ignore", "pipe", "pipe"] });
-    const all = [];
-    let left = times;
-    const end = (settle) => {
-      clearTimeout(timer);
-      logs.kill();
-      settle();
-    };
-    const timer = setTimeout(
-      () => end(() => reject(new Error(`not ${times} times ${pattern}:\n${all.join("\n")}`))),
-      START_LIMIT_MS,
-    );
-    for (const stream of [logs.stdout, logs.stderr]) {
-      createInterface({ input: stream }).on("line", (line) => {
-        all.push(line);
-        if (pattern.test(line) && --left === 0) end(resolve);
-      });
-    }
-    logs.on("close", () => end(() => reject(new Error(`the container ended:\n${all.join("\n")}`))));
-  });
-}
+const checks = new Checks();
+const check = checks.check.bind(checks);
 
 const mapped = (id, port) =>
   Number(
@@ -100,30 +68,18 @@ async function run(image, recipe, client, index) {
   const id = docker(["run", "-d", "--rm", ...published, image, ...recipe.start]);
   try {
     const began = Date.now();
-    await said(id, /.*The.*boot success.*/, recipe.boots);
-    if (recipe.boots === 1) await said(id, /.*The broker.*boot success.*/, 1);
+    await said(id, READY.any, recipe.boots);
+    if (recipe.boots === 1) await said(id, READY.broker);
     check(`${title}: boot success`, true, `after ${Date.now() - began} ms`);
     const broker = mapped(id, 10911);
     const values = { brokerIP1: HOST, listenPort: broker, brokerPermission: 6 };
     for (const key of recipe.tell) {
-      const args = [
-        "exec",
-        id,
-        "./mqadmin",
-        "updateBrokerConfig",
-        "-b",
-        "localhost:10911",
-        "-k",
-        key,
-        "-v",
-        `${values[key]}`,
-      ];
-      const { status, stderr } = spawnSync("docker", args, { encoding: "utf8" });
-      check(
-        `${title}: updateBrokerConfig ${key}`,
-        status === 0 && !stderr.includes("failed"),
-        status === 0 ? "" : `${status} ${stderr}`,
-      );
+      const { status, text } = inside(id, [
+        ...["./mqadmin", "updateBrokerConfig", "-b", "localhost:10911"],
+        ...["-k", key, "-v", `${values[key]}`],
+      ]);
+      const ok = status === 0 && !text.includes("failed");
+      check(`${title}: updateBrokerConfig ${key}`, ok, ok ? "" : `${status} ${text}`);
     }
     if (lateOn(image, recipe)) await new Promise((resolve) => setTimeout(resolve, 31_000));
     const server = { namesrvAddr: `${HOST}:${mapped(id, 9876)}`, brokerAddr: `${HOST}:${broker}` };
@@ -159,12 +115,7 @@ for (const image of options.image) {
     continue;
   }
   for (const [index, recipe] of RECIPES.entries()) {
-    try {
-      await run(image, recipe, client, index);
-    } catch (error) {
-      check(`${image}, recipe ${index + 1}`, false, error.message);
-    }
+    await checks.trying(`${image}, recipe ${index + 1}`, () => run(image, recipe, client, index));
   }
 }
-console.log(`testcontainers recipe: ${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
+process.exit(checks.end("testcontainers recipe"));

@@ -127,6 +127,16 @@ describe("skylark start", () => {
     }
   });
 
+  it("ends on a signal that comes while it starts, by its own will: process 1 of a container has no default to fall back to", async () => {
+    const { namesrv, broker } = await freePorts();
+    const ports = ["--namesrv-port", `${namesrv}`, "--listen-port", `${broker}`, "--grpc-port", "0"];
+    const program = new Program("skylark", ["start", ...ports, "--store", join(home, "early")]);
+    await program.says(/^The Name Server boot success/m);
+    program.kill("SIGTERM");
+    // On time, or just too late; null: the kernel did it.
+    expect([143, 0]).toContain(await program.exit);
+  }, 60_000);
+
   it("has the declared topics when it is ready, and mqadmin finds them", async () => {
     const { namesrv, broker } = await freePorts();
     const topics = file("topics.json", '["Orders", {"name": "Jobs", "queues": 3}]');
