@@ -8,7 +8,7 @@
 // for finding out how often one wavers. --all, implied by --client, --scenario and --write-readme, has clients of every version stop and kill
 // servers; otherwise those between two others do not.
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -16,6 +16,7 @@ import { apacheLib, Missing, WORK } from "./lib/build.mjs";
 import { CLIENTS } from "./lib/clients.mjs";
 import { planSuites } from "./lib/plan.mjs";
 import { Ports } from "./lib/ports.mjs";
+import { writeTable } from "./lib/readme.mjs";
 import { Report } from "./lib/report.mjs";
 import { SCENARIOS } from "./lib/scenarios.mjs";
 import { listScenarios, runClient } from "./lib/session.mjs";
@@ -221,14 +222,8 @@ function finish() {
 
 /** Replaces what stands between the two markers in README.md. */
 function writeReadme(counts) {
-  const file = new URL("README.md", import.meta.url);
-  const text = readFileSync(file, "utf8");
-  const [begin, end] = ["<!-- table begins -->", "<!-- table ends -->"];
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error("README.md lost its table markers");
   const findings = report.findings().map((line) => `- ${line}`);
-  const lines = [begin, report.markdown(), "", counts, ""];
+  const lines = [report.markdown(), "", counts, ""];
   lines.push("Findings of that run, most serious first:", "", ...(findings.length > 0 ? findings : ["- none"]), "");
-  const table = lines.join("\n");
-  writeFileSync(file, text.slice(0, from) + table + text.slice(to));
+  writeTable(new URL("README.md", import.meta.url), lines.join("\n"));
 }

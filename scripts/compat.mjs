@@ -1,7 +1,8 @@
 // `npm run compat`: everything that is compared with Apache, in two lanes beside each other: the matrix of official clients, which mostly
 // waits, and the other suites one after another; --all has the matrix whole. With other options (--client, --scenario, --server, ...) only the
 // matrix, narrowed by them.
-// With --docker: the official clients and the servers in containers. Ends with one count over everything that ran.
+// With --docker: the official clients and the servers in containers, our image, the recipes and compose files that start it.
+// Ends with one count over everything that ran.
 import { join } from "node:path";
 import { apacheLib, Missing } from "../compat-tests/lib/build.mjs";
 import { run } from "./run.mjs";
@@ -9,7 +10,8 @@ import { run } from "./run.mjs";
 const root = join(import.meta.dirname, "..");
 const args = process.argv.slice(2);
 const inContainers = args.includes("--docker");
-const whole = args.every((arg) => arg === "--write-readme" || arg === "--all");
+const unnarrowed = ["--write-readme", "--all", ...(inContainers ? ["--docker", "--no-build"] : [])];
+const whole = args.every((arg) => unnarrowed.includes(arg));
 /** What every suite that has a table understands. */
 const tables = args.filter((arg) => arg === "--write-readme");
 const basePort = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000);
@@ -37,6 +39,8 @@ const others = [
   ["grpc/answers.mjs"],
   ["grpc/kill9.mjs"],
 ];
+/** After the card, which builds the image. */
+const docker = [["docker/image.mjs"], ["docker/testcontainers.mjs"], ["docker/compose.mjs"]];
 
 let passed = 0;
 let failed = 0;
@@ -67,7 +71,8 @@ function fetchJars() {
 }
 
 if (inContainers) {
-  await lane([["docker/run.mjs", ...args.filter((arg) => arg !== "--docker")]], { port: basePort, live: true });
+  const card = ["docker/run.mjs", ...args.filter((arg) => arg !== "--docker")];
+  await lane(whole ? [card, ...docker] : [card], { port: basePort, live: true });
 } else if (whole) {
   fetchJars();
   await Promise.all([

@@ -2,6 +2,7 @@
 // scenarios are those of compat-tests/run.mjs and compat-tests/grpc/run.mjs, the card shows both servers side by side.
 //
 //   npm run compat -- --docker [--client ID]... [--scenario NAME]... [--server apache|skylark]... [--all] [--no-build] [--keep]
+//     [--write-readme]
 //
 // Without names: the scenarios of the short form; --all: every one that needs no restart of servers. Says loudly when no Docker engine answers,
 // which is no failure; an engine that answers and then cannot build or run is one. Ends with the card and "N passed, N failed".
@@ -17,6 +18,7 @@ import { SCENARIOS as GRPC_SCENARIOS } from "../grpc/lib/scenarios.mjs";
 import { Missing, WORK } from "../lib/build.mjs";
 import { Child, own } from "../lib/child.mjs";
 import { CLIENTS } from "../lib/clients.mjs";
+import { writeTable } from "../lib/readme.mjs";
 import { SCENARIOS } from "../lib/scenarios.mjs";
 import { listScenarios, runClient } from "../lib/session.mjs";
 import { SETUPS } from "../lib/setups.mjs";
@@ -44,6 +46,7 @@ const { values: options } = parseArgs({
     all: { type: "boolean", default: false },
     build: { type: "boolean", default: true },
     keep: { type: "boolean", default: false },
+    "write-readme": { type: "boolean", default: false },
   },
   allowNegative: true,
 });
@@ -254,6 +257,7 @@ function finish() {
   for (const reason of skipped) console.log(`\n!!! SKIPPED ${reason}`);
   const cells = Object.fromEntries([...card].map(([key, results]) => [key, Object.fromEntries(results)]));
   writeFileSync(join(WORK, "docker.json"), `${JSON.stringify({ passed, failed, cells }, null, 2)}\n`);
+  if (options["write-readme"]) writeTable(new URL("README.md", import.meta.url), ["", ...lines, ""].join("\n"));
   if (!options.keep) rmSync(tempDir, { recursive: true, force: true });
   console.log(`\ncompat in containers: ${passed} passed, ${failed} failed, ${skipped.length} suites skipped`);
   process.exit(failed > 0 || passed === 0 || (process.env.CI === "true" && skipped.length > 0) ? 1 : 0);

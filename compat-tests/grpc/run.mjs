@@ -7,13 +7,14 @@
 // Prints the table and "N passed, N failed". A client that cannot be built here is SKIPPED, and with CI=true that is a failure.
 // --short: one scenario of each language against Skylark, all clients at once, Java and Go over TLS as is their default.
 
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { apacheLib, Missing, WORK } from "../lib/build.mjs";
 import { Child, own } from "../lib/child.mjs";
 import { Ports } from "../lib/ports.mjs";
+import { writeTable } from "../lib/readme.mjs";
 import { Slots } from "../lib/slots.mjs";
 import { cellOf, isUnproven, secondTry } from "../lib/verdict.mjs";
 import { runClient } from "./lib/clientRun.mjs";
@@ -276,7 +277,7 @@ function finish() {
     `${JSON.stringify({ passed, failed, unproven, cells: Object.fromEntries(cells) }, null, 2)}\n`,
   );
   const sum = `${passed} passed, ${failed} failed${unproven > 0 ? `, ${unproven} unproven` : ""}`;
-  if (options["write-readme"]) writeReadme(`${table}\n\n${sum}.`);
+  if (options["write-readme"]) writeTable(new URL("README.md", import.meta.url), `${table}\n\n${sum}.`);
   if (options.keep) console.log(`servers' files kept in ${tempDir}`);
   else rmSync(tempDir, { recursive: true, force: true });
   console.log(`\ngrpc clients: ${sum}, ${skipped.length} suites skipped`);
@@ -312,13 +313,4 @@ function differences() {
     }
   }
   return lines;
-}
-
-function writeReadme(table) {
-  const file = new URL("README.md", import.meta.url);
-  const text = readFileSync(file, "utf8");
-  const [begin, end] = ["<!-- table begins -->", "<!-- table ends -->"];
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error("README.md lost its table markers");
-  writeFileSync(file, `${text.slice(0, from) + begin}\n${table}\n${text.slice(to)}`);
 }

@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 import { ApacheServer } from "../lib/apache.mjs";
 import { apacheLib, Missing, WORK } from "../lib/build.mjs";
 import { freePorts } from "../lib/ports.mjs";
+import { writeTable } from "../lib/readme.mjs";
 import { SkylarkServer } from "../lib/skylark.mjs";
 import { AUTH_SCRIPT, AUTH_SETTINGS, ROOT } from "./cases/auth.mjs";
 import { buildDriver, Driver } from "./driver.mjs";
@@ -258,7 +259,7 @@ function finish() {
   }));
   writeFileSync(join(WORK, "mqadmin.json"), `${JSON.stringify(json, null, 2)}\n`);
   if (options["write-readme"] && !options.own && !options.auth)
-    writeReadme(markdown(apache.commands, verdicts, passed, failed));
+    writeTable(new URL("README.md", import.meta.url), markdown(apache.commands, verdicts, passed, failed));
   if (options.keep) console.log(`files kept in ${tempDir}`);
   else rmSync(tempDir, { recursive: true, force: true });
   const seconds = ((Date.now() - began) / 1000).toFixed(1);
@@ -267,14 +268,4 @@ function finish() {
   console.log(`\nmqadmin: ${compared} of ${apache.commands.length} commands, ${seconds} s`);
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed > 0 || passed === 0 ? 1 : 0);
-}
-
-/** Replaces what stands between the two markers in README.md. */
-function writeReadme(table) {
-  const file = new URL("README.md", import.meta.url);
-  const text = readFileSync(file, "utf8");
-  const [begin, end] = ["<!-- table begins -->", "<!-- table ends -->"];
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error("README.md lost its table markers");
-  writeFileSync(file, `${text.slice(0, from)}${begin}\n${table}\n${text.slice(to)}`);
 }
