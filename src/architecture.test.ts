@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
+import { BROKER_TABLE } from "./config/broker.ts";
 import { BROKER_HELP } from "./config/brokerHelp.ts";
 import { NAMESRV_HELP } from "./config/namesrvHelp.ts";
 import { PROXY_HELP } from "./config/proxyHelp.ts";
@@ -232,6 +233,26 @@ describe("architecture", () => {
       namesrv: unread(NAMESRV_HELP),
       proxy: unread(PROXY_HELP),
     }).toEqual({ broker: [], namesrv: [], proxy: [] });
+  });
+
+  it("lists no option as without effect that code reads", () => {
+    // Only shown to operators, or corrected for them.
+    const shown = [
+      "bitMapLengthConsumeQueueExt",
+      "cgColdReadThreshold",
+      "coldDataFlowControlEnable",
+      "endTransactionPoolQueueCapacity",
+      "globalColdReadThreshold",
+      "storeType",
+    ];
+    const readers = product
+      .filter((file) => !/^config\/(brokerHelp|namesrvHelp|proxyHelp|generated)/.test(file))
+      .map(code)
+      .join("\n");
+    const read = (keys: readonly string[]) =>
+      keys.filter((key) => new RegExp(`\\b(config|#?[oO]ptions)\\.${key}\\b`).test(readers));
+    const idle = BROKER_TABLE.rows.filter(({ effect }) => effect === "accepted").map(({ key }) => key);
+    expect(read(idle)).toEqual(shown);
   });
 
   it("imports nothing that nobody imports: every product file is reached from an entry", () => {

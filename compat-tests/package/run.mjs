@@ -1,12 +1,12 @@
 // The npm package as its users meet it: packed, installed into an empty folder, started with npx, used by the official Java client and as a
-// library. Prints a line per check and "N passed, N failed".
+// library; and the examples for vitest and JUnit 5 on the package as it was installed. Prints a line per check and "N passed, N failed".
 //
 //   node compat-tests/package/run.mjs [--tarball FILE] [--keep]
 //
 // Installing needs the dependencies from npm's cache or registry; without either it says SKIPPED, which is a failure with CI=true.
 
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,12 +17,24 @@ import { Ports } from "../lib/ports.mjs";
 import { runClient } from "../lib/session.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const SCENARIOS = ["send-sync", "push-cluster", "tags", "ordered-selector"];
+const SCENARIOS = ["send-sync", "push-cluster", "tags"];
 const INSTALL_LIMIT_MS = 120_000;
+/** The first run fetches JUnit. */
+const MAVEN_LIMIT_MS = 300_000;
 const START_LIMIT_MS = 60_000;
 /** What a package must not bring along, and what it must. */
 const UNWANTED = /\.test\.|(^|\/)(src|compat-tests|bench|scripts|docker|node_modules)\/|tsbuildinfo|\/testing\//;
-const WANTED = ["bin/skylark", "bin/mqadmin", "dist/index.js", "dist/index.d.ts", "LICENSE", "README.md"];
+const WANTED = [
+  "bin/skylark",
+  "bin/mqadmin",
+  "bin/console/index.html",
+  "dist/index.js",
+  "dist/index.d.ts",
+  "docs/configuration.md",
+  "CHANGELOG.md",
+  "LICENSE",
+  "README.md",
+];
 
 const { values: options } = parseArgs({
   options: { tarball: { type: "string" }, keep: { type: "boolean", default: false } },
@@ -128,7 +140,7 @@ export const cluster: Promise<RunningCluster> = startCluster({ topics: ["a", { n
 }
 
 /** The example for vitest, with the package as it was installed. */
-function example() {
+function vitestExample() {
   symlinkSync(join(ROOT, "node_modules", "vitest"), join(folder, "node_modules", "vitest"));
   cpSync(join(ROOT, "examples", "vitest", "orders.test.ts"), join(folder, "orders.test.ts"));
   const vitest = join(ROOT, "node_modules", "vitest", "vitest.mjs");
@@ -137,6 +149,25 @@ function example() {
     check("examples/vitest", true);
   } catch (error) {
     check("examples/vitest", false, `${error.stdout}${error.stderr}`);
+  }
+}
+
+/** The example for JUnit 5, by the command that its pom.xml names: npx finds the package in the folder above. */
+function junitExample() {
+  const project = join(folder, "junit5");
+  cpSync(join(ROOT, "examples", "junit5"), project, { recursive: true, filter: (path) => !path.endsWith("/target") });
+  try {
+    execFileSync("mvn", ["-q", "-B", "test"], {
+      cwd: project,
+      encoding: "utf8",
+      timeout: MAVEN_LIMIT_MS,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const report = readFileSync(join(project, "target/surefire-reports/example.OrdersTest.txt"), "utf8");
+    const counted = /Tests run: (\d+), Failures: 0, Errors: 0, Skipped: 0/.exec(report);
+    check("examples/junit5", Number(counted?.[1]) > 0, counted === null ? report : "");
+  } catch (error) {
+    check("examples/junit5", false, `${error.message}\n${error.stdout}${error.stderr}`);
   }
 }
 
@@ -191,7 +222,8 @@ try {
   const client = { id: "java-5.5.0", ...javaClient("5.5.0") };
   install(pack());
   embed();
-  example();
+  vitestExample();
+  junitExample();
   await serve(client);
 } catch (error) {
   if (!(error instanceof Missing)) throw error;

@@ -198,7 +198,7 @@ describe("the option table", () => {
 describe("a change with very many unknown keys", () => {
   it("names a few of them, quickly", () => {
     const entries = new Map(Array.from({ length: 50_000 }, (_, i) => [`fileReservedTim${i}`, "1"]));
-    const began = performance.now();
+    const began = process.cpuUsage();
     let problems: readonly string[] = [];
     try {
       updateBrokerConfig(load().config, entries);
@@ -208,6 +208,7 @@ describe("a change with very many unknown keys", () => {
     expect(problems).toHaveLength(9);
     expect(problems[0]).toBe("unknown key fileReservedTim0 has no effect; did you mean fileReservedTime?");
     expect(problems[8]).toBe("49992 more unknown keys have no effect");
-    expect(performance.now() - began).toBeLessThan(2_000);
+    // Its own time: how much others use this machine does not count.
+    expect(process.cpuUsage(began).user / 1000).toBeLessThan(2_000);
   });
 });

@@ -47,6 +47,11 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
     "Milliseconds that a slave may be behind and still count as one that holds everything",
   ),
   allAckInSyncStateSet: fixed("Acknowledge and show a message when all brokers have it that hold everything"),
+  minInSyncReplicas: fixed("Must be 1 with enableControllerMode: use inSyncReplicas or allAckInSyncStateSet"),
+  fetchControllerAddrByDnsLookup: fixed(
+    "Must be false with enableControllerMode: Controllers are named in controllerAddr",
+  ),
+  enableDLegerCommitLog: fixed("Must be false with enableControllerMode: DLedger logs are not offered"),
   syncFromLastFile: fixed("A new slave begins with the master's newest commit log file"),
   asyncLearner: fixed("This slave never counts as one that holds everything, and is not elected"),
   storePathEpochFile: fixed("File that says which master wrote the log from where on; unset: in storePathRootDir"),
@@ -65,6 +70,7 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   aclEnable: fixed(
     "ACL 1.0: accounts and permissions of conf/plain_acl.yml and conf/acl/*.yml, read again when they change",
   ),
+  rocketmqHome: fixed("Directory whose conf/ holds plain_acl.yml and acl/*.yml; unset: ROCKETMQ_HOME"),
   migrateAuthFromV1Enabled: fixed("With authenticationEnabled: make users of the accounts of ACL 1.0 at the start"),
   authenticationWhitelist: fixed(
     "Request codes, and full names of gRPC messages, that need no signature, separated by commas",
@@ -102,6 +108,9 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   enableRequestMetrics: fixed("Export messages in and out"),
   enableConnectionMetrics: fixed("Export connections of clients"),
   enableLagAndDlqMetrics: fixed("Export how far groups are behind, and what went to dead-letter topics"),
+  useStaticSubscription: live(
+    "Measure how far groups are behind on the topics of their configuration rather than on their members' subscriptions",
+  ),
   enableTransactionMetrics: fixed("Export what became of transactions"),
   enableRemotingMetrics: fixed("Export how long requests take"),
   enableMessageStoreMetrics: fixed("Export figures of the store and of timers"),
@@ -111,16 +120,24 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   registerBrokerTimeoutMills: live("Milliseconds to wait for a NameServer's answer"),
   registerNameServerPeriod: fixed("Milliseconds between registrations, kept within 10,000 to 60,000"),
   forceRegister: live("Register even when nothing changed since the last time"),
+  enableSplitRegistration: live("Register topics in pieces, also when nothing changed"),
+  splitRegistrationSize: live("With enableSplitRegistration: most topics of one piece"),
+  enableSingleTopicRegister: live("Announce a changed topic alone rather than in a list of changes"),
 
   // Topics and groups
   autoCreateTopicEnable: live("Create a topic when the first message for it arrives"),
   autoCreateSubscriptionGroup: live("Create a consumer group when its first member arrives"),
+  enableCreateSysGroup: live(
+    "Create groups of the system when their first member arrives, whatever autoCreateSubscriptionGroup says",
+  ),
   defaultTopicQueueNums: live("Most queues that a topic created on arrival gets"),
   clusterTopicEnable: fixed("Offer a topic named after the cluster"),
   brokerTopicEnable: fixed("Offer a topic named after the broker"),
   traceTopicEnable: fixed("Offer the topic for message traces"),
   msgTraceTopicName: fixed("Name of the topic for message traces"),
   validateSystemTopicWhenUpdateTopic: live("Refuse changes to system topics"),
+  enableMixedMessageType: live("Allow message.type=MIXED for topics"),
+  clearRetryTopicWhenDeleteTopic: live("Delete the retry topics of pops with their topic"),
   enableSplitMetadata: live("Hand out topic and group tables in pages"),
   splitMetadataSize: live("Rows in one page of a topic or group table"),
   notifyConsumerIdsChangedEnable: live("Tell a group's members at once when one joins or leaves"),
@@ -143,6 +160,7 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   broadcastOffsetExpireSecond: live("Seconds after which a broadcasting member that left is forgotten"),
   broadcastOffsetExpireMaxSecond: live("Seconds without a pull after which one that is connected is forgotten"),
   rejectPullConsumerEnable: live("Refuse consumers that pull by themselves"),
+  litePullMessageEnable: live("Answer lite pull consumers (LITE_PULL_MESSAGE)"),
   enablePropertyFilter: live("Allow SQL92 filters on message properties"),
   filterSupportRetry: live("Judge messages of a retry topic by the filter for the topic they came from"),
   filterDataCleanTimeSpan: live("Milliseconds that the filter of a group without consumers is kept"),
@@ -233,6 +251,7 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   flushConsumerOffsetInterval: fixed("Milliseconds between writes of consumer offsets"),
   consumerOffsetUpdateVersionStep: live("Commits after which the offset table's version rises"),
   flushDelayOffsetInterval: fixed("Milliseconds between writes of the delay levels' progress"),
+  delayOffsetUpdateVersionStep: live("Steps of the delay levels after which the version of their table rises"),
 
   // Store: files
   storePathRootDir: fixed("Directory of all files"),

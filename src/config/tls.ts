@@ -96,7 +96,9 @@ const INNER = [
   text("tls.protocols"),
 ];
 
-const ROWS = new Map([...OUTER, ...INNER].map((row) => [row.key, row]));
+/** Every key of TLS that Apache knows, as rows like those of the option tables. */
+export const TLS_ROWS: readonly ApacheOption[] = [...OUTER, ...INNER];
+const ROWS = new Map(TLS_ROWS.map((row) => [row.key, row]));
 const INNER_KEYS = new Set(INNER.map((row) => row.key));
 /** Every key that Apache knows. No request may change them. */
 export const TLS_KEYS: readonly string[] = [...ROWS.keys()];

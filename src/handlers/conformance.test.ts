@@ -1,8 +1,8 @@
 /**
- * The conformance table of the README: each request code with its state, made from the dispatch tables, so that it cannot
- * say more than the server does. `npm run conformance` writes it.
+ * What documents say of the server, made from its tables, so that they cannot say more than it does: the conformance table of
+ * the README (each request code with its state) and docs/configuration.md. `npm run conformance` writes both.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { systemClock } from "../base/clock.ts";
@@ -13,11 +13,14 @@ import { createNamesrv } from "../namesrv/namesrv.ts";
 import { REQUESTS } from "../protocol/generated/requests.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
 import { fakeBroker } from "../testing/brokerParts.ts";
+import { configurationPage } from "../testing/configurationPage.ts";
 import { MemoryDisk } from "../testing/memoryDisk.ts";
 import { brokerRows, type TableParts } from "./table.ts";
 import { UNSUPPORTED } from "./unsupported.ts";
 
-const README = join(import.meta.dirname, "..", "..", "README.md");
+const ROOT = join(import.meta.dirname, "..", "..");
+const README = join(ROOT, "README.md");
+const CONFIGURATION = join(ROOT, "docs", "configuration.md");
 const BEGIN = "<!-- conformance: written by `npm run conformance` -->";
 const END = "<!-- end of conformance -->";
 
@@ -59,3 +62,37 @@ it("prints the state of every request code as the dispatch tables have it", () =
   if (process.env.UPDATE_README) writeFileSync(README, wanted);
   expect(readFileSync(README, "utf8") === wanted, "README's table is old: run `npm run conformance`").toBe(true);
 });
+
+it("docs/configuration.md says of every option what the tables say", () => {
+  const wanted = configurationPage();
+  if (process.env.UPDATE_README) writeFileSync(CONFIGURATION, wanted);
+  const isNew = readFileSync(CONFIGURATION, "utf8") === wanted;
+  expect(isNew, "docs/configuration.md is old: run `npm run conformance`").toBe(true);
+});
+
+it("docs/troubleshooting.md names no text that nobody says", () => {
+  const page = readFileSync(join(ROOT, "docs", "troubleshooting.md"), "utf8");
+  const said = sources(join(ROOT, "src")).map(joined);
+  const rows = page.split("\n").filter((line) => line.startsWith("| `"));
+  const texts = rows
+    .filter((row) => !row.includes("(the client's words)"))
+    .map((row) => /^\| `(.+?)` \|/.exec(row)?.[1] ?? row);
+  expect(texts.length).toBeGreaterThan(80);
+  // What stands for names and numbers ("…") splits a text; all its pieces must stand in one file.
+  const pieces = (text: string): string[] => text.split("…").map((piece) => piece.trim());
+  const isSaid = (text: string): boolean => said.some((file) => pieces(text).every((piece) => file.includes(piece)));
+  expect(isSaid("… is what nobody has ever said")).toBe(false);
+  expect(texts.filter((text) => !isSaid(text))).toEqual([]);
+});
+
+/** The text of every product file below a directory. */
+function sources(dir: string): string[] {
+  return (readdirSync(dir, { recursive: true }) as string[])
+    .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts") && !file.startsWith("testing"))
+    .map((file) => readFileSync(join(dir, file), "utf8"));
+}
+
+/** With texts that are written in parts as one, and without escapes. */
+function joined(code: string): string {
+  return code.replace(/["`]\s*\+\s*["`]/g, "").replaceAll('\\"', '"');
+}
