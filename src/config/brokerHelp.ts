@@ -96,13 +96,19 @@ export const BROKER_HELP: Partial<Record<keyof BrokerOptions, Help>> = {
   ),
 
   // Metrics
-  metricsExporterType: fixed("DISABLE, PROM (serve /metrics for Prometheus) or LOG (write OTLP's JSON into the log)"),
+  metricsExporterType: fixed(
+    "DISABLE, PROM (serve /metrics for Prometheus), OTLP_GRPC (send to a collector) or LOG (write OTLP's JSON into the log)",
+  ),
   metricsPromExporterHost: fixed("With PROM: address that /metrics listens on; empty: brokerIP1"),
   metricsPromExporterPort: fixed("With PROM: port of /metrics, /health and /ready"),
   metricLoggingExporterIntervalInMills: fixed("With LOG: milliseconds between two accounts"),
-  metricsGrpcExporterTarget: fixed("OTLP_GRPC is refused at the start, with this target in the message"),
+  metricsGrpcExporterTarget: fixed("With OTLP_GRPC: the collector, host:port over TLS, http://host:port without"),
+  metricsGrpcExporterHeader: fixed("With OTLP_GRPC: headers of each call, name:value,name:value"),
+  metricGrpcExporterIntervalInMills: fixed("With OTLP_GRPC: milliseconds between two accounts"),
+  metricGrpcExporterTimeOutInMills: fixed("With OTLP_GRPC: milliseconds that the collector has to answer"),
+  metricsExportBatchMaxDataPoints: live("With OTLP_GRPC: most points of one call; an account with more takes several"),
   metricsLabel: fixed("Labels of every metric, key:value,key:value"),
-  metricsInDelta: fixed("Label metrics as deltas; with LOG, tell what came since the last account"),
+  metricsInDelta: fixed("Label metrics as deltas; with OTLP_GRPC and LOG, tell what came since the last account"),
   metricsOtelCardinalityLimit: fixed("Most combinations of labels that one metric is counted by"),
   enableStatsMetrics: fixed("Export numbers of topics and groups"),
   enableRequestMetrics: fixed("Export messages in and out"),

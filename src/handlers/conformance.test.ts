@@ -2,7 +2,7 @@
  * What documents say of the server, made from its tables, so that they cannot say more than it does: the conformance table of
  * the README (each request code with its state) and docs/configuration.md. `npm run conformance` writes both.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { systemClock } from "../base/clock.ts";
@@ -41,14 +41,28 @@ function table(): string {
     const where = [broker.has(code) ? "broker" : "", namesrv.has(code) ? "NameServer" : ""].filter((w) => w !== "");
     return where.length > 0 ? `answered by the ${where.join(" and the ")}` : `refused: ${refused.get(code)}`;
   };
+  const byReason = new Map<string, string[]>();
+  for (const { code, name } of REQUESTS) {
+    const reason = broker.has(code) || namesrv.has(code) ? undefined : refused.get(code);
+    if (reason !== undefined) byReason.set(reason, [...(byReason.get(reason) ?? []), name]);
+  }
+  const reasons = [...byReason].map(([reason, names]) => `| ${reason} | ${names.map((n) => `\`${n}\``).join(", ")} |`);
   const answered = REQUESTS.filter(({ code }) => broker.has(code) || namesrv.has(code)).length;
   const lines = REQUESTS.map(({ code, name }) => `| ${code} | ${name} | ${state(code)} |`);
   return [
     `${REQUESTS.length} request codes of Apache 5.5.0: ${answered} answered, ${REQUESTS.length - answered} refused with their reason.`,
     "",
+    "| refused because | codes |",
+    "| --- | --- |",
+    ...reasons,
+    "",
+    "<details><summary>Each code</summary>",
+    "",
     "| code | name | state |",
     "| --- | --- | --- |",
     ...lines,
+    "",
+    "</details>",
   ].join("\n");
 }
 
@@ -84,6 +98,40 @@ it("docs/troubleshooting.md names no text that nobody says", () => {
   expect(isSaid("… is what nobody has ever said")).toBe(false);
   expect(texts.filter((text) => !isSaid(text))).toEqual([]);
 });
+
+it("documents link to what is there", () => {
+  const pages = ["", "docs", "bench", "compat-tests", "compat-tests/chaos"].flatMap((dir) =>
+    readdirSync(join(ROOT, dir))
+      .filter((name) => name.endsWith(".md"))
+      .map((name) => join(dir, name)),
+  );
+  const lost: string[] = [];
+  for (const page of pages) {
+    const text = readFileSync(join(ROOT, page), "utf8");
+    for (const [, to] of text.matchAll(/\]\((?!\w+:)([^)\s]+)\)/g)) {
+      const [file, anchor] = to.split("#");
+      const target = file === "" ? join(ROOT, page) : join(ROOT, page, "..", file);
+      const there = existsSync(target) && (anchor === undefined || anchors(target).has(anchor));
+      if (!there) lost.push(`${page}: ${to}`);
+    }
+    for (const [, path] of text.matchAll(/`((?:src|docs|compat-tests|bench|scripts)\/[\w./-]*\w)`/g)) {
+      if (!existsSync(join(ROOT, path))) lost.push(`${page}: ${path}`);
+    }
+  }
+  expect(pages.length).toBeGreaterThan(12);
+  expect(lost).toEqual([]);
+});
+
+/** Where a page can be linked into: its headings as the usual renderers name them. */
+function anchors(page: string): Set<string> {
+  const headings = readFileSync(page, "utf8").matchAll(/^#+ (.+)$/gm);
+  const name = (heading: string): string =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, "")
+      .replace(/\s/g, "-");
+  return new Set([...headings].map(([, heading]) => name(heading)));
+}
 
 /** The text of every product file below a directory. */
 function sources(dir: string): string[] {

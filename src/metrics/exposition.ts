@@ -3,6 +3,7 @@
  * families by name), and OTLP's JSON, which Apache logs.
  */
 import { Histogram, type Labels } from "./figures.ts";
+import type { OtlpAccount, OtlpPoint } from "./otlp.ts";
 
 export type MetricType = "gauge" | "counter" | "histogram";
 
@@ -22,7 +23,7 @@ export interface Family {
 }
 
 /** Apache's BrokerMetricsConstant.OPEN_TELEMETRY_METER_NAME; the proxy's is the same. */
-const SCOPE = "broker-meter";
+export const METER_NAME = "broker-meter";
 /** Units that the exporter spells out. */
 const UNIT_NAMES: Readonly<Record<string, string>> = { ms: "milliseconds", s: "seconds", By: "bytes" };
 
@@ -47,7 +48,7 @@ export function toPrometheus(families: readonly Family[], common: Labels): strin
       `# TYPE ${name} ${family.type}`,
     );
     for (const { labels, value } of family.points) {
-      const text = labelText({ ...common, otel_scope_name: SCOPE, ...labels });
+      const text = labelText({ ...common, otel_scope_name: METER_NAME, ...labels });
       if (typeof value === "number") lines.push(`${name}{${text}} ${numberText(value)}`);
       else histogramLines(lines, name, text, value);
     }
@@ -102,7 +103,7 @@ export function toOtlpJson(
   startMs: number,
   nowMs: number,
   told?: Told,
-): object {
+): OtlpAccount {
   const metrics = families
     .filter(({ points }) => points.length > 0)
     .map(({ name, help, unit, type, points }) => {
@@ -125,7 +126,7 @@ export function toOtlpJson(
       }
       return { name, description: help, unit, sum: { dataPoints, aggregationTemporality, isMonotonic: true } };
     });
-  return { resource: {}, scopeMetrics: [{ scope: { name: SCOPE }, metrics }] };
+  return { resource: {}, scopeMetrics: [{ scope: { name: METER_NAME }, metrics }] };
 }
 
 function since(told: Told, key: string, value: number | Histogram): number | Histogram {
@@ -147,7 +148,7 @@ function since(told: Told, key: string, value: number | Histogram): number | His
   return difference;
 }
 
-function pointOf(value: number | Histogram): object {
+function pointOf(value: number | Histogram): Partial<OtlpPoint> {
   if (typeof value === "number") return Number.isInteger(value) ? { asInt: String(value) } : { asDouble: value };
   return {
     count: String(value.count),

@@ -78,13 +78,6 @@ describe("metrics of a broker", () => {
     expect(otlp.scopeMetrics[0].metrics.map(({ name }) => name)).toContain("rocketmq_topic_number");
   });
 
-  it("says that it does not speak OTLP over gRPC, and goes on without", async () => {
-    const { log, lines } = collect();
-    await cluster({ metricsExporterType: "OTLP_GRPC", metricsGrpcExporterTarget: "collector:4317" }, log);
-    const said = lines.filter(({ msg }) => String(msg).startsWith("check metrics config failed"));
-    expect(said).toMatchObject([{ level: 50, metricsGrpcExporterTarget: "collector:4317" }]);
-  });
-
   it("does not start on a port that is taken, and says which option to change", async () => {
     const { base } = await cluster({ metricsExporterType: "PROM" });
     const port = base.split(":").at(-1) as string;

@@ -3,6 +3,7 @@ import type { Logger } from "../base/log.ts";
 import type { BrokerConfig } from "../config/index.ts";
 import type { ExporterParts, RunningExporter } from "../http/metrics/exporter.ts";
 import { BrokerMetrics } from "../metrics/brokerMetrics.ts";
+import { collectorAddress } from "../metrics/collectorAddress.ts";
 import { WriteFigures } from "../metrics/writeFigures.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { ResponseCode } from "../protocol/generated/responseCodes.ts";
@@ -19,10 +20,11 @@ export function makeRecorders(
   log: Logger,
 ): Recorders | undefined {
   if (config.metricsExporterType === "DISABLE") return undefined;
-  if (config.metricsExporterType === "OTLP_GRPC") {
+  const target = config.metricsGrpcExporterTarget;
+  if (config.metricsExporterType === "OTLP_GRPC" && collectorAddress(target) === undefined) {
     log.error(
-      { metricsGrpcExporterTarget: config.metricsGrpcExporterTarget },
-      "check metrics config failed, will not export metrics: this broker does not send OTLP over gRPC; set metricsExporterType=PROM and have the collector scrape it (its Prometheus receiver), or LOG",
+      { metricsGrpcExporterTarget: target },
+      "check metrics config failed, will not export metrics: metricsGrpcExporterTarget must be host:port, or http://host:port without TLS",
     );
     return undefined;
   }

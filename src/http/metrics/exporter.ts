@@ -1,7 +1,6 @@
 /**
  * Exports a broker's metrics as metricsExporterType says (Apache: BrokerMetricsManager.init): PROM serves them at
- * /metrics, LOG writes OTLP's JSON into the log. OTLP_GRPC is refused: nothing here speaks that collector's protocol. Loaded only
- * when something is exported.
+ * /metrics, OTLP_GRPC sends them to a collector, LOG writes OTLP's JSON into the log. Loaded only when something is exported.
  */
 import type { Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
@@ -11,6 +10,7 @@ import type { Labels } from "../../metrics/figures.ts";
 import { type HealthParts, healthReply } from "../health.ts";
 import { type HttpReply, type HttpRequest, HttpServer } from "../httpServer.ts";
 import { brokerFamilies, type FamilyParts } from "./brokerFamilies.ts";
+import { startOtlp } from "./otlpExporter.ts";
 import { ProcessFigures } from "./processFigures.ts";
 
 export type ExporterParts = FamilyParts & HealthParts & { readonly log: Logger };
@@ -50,6 +50,16 @@ export async function startExporter(
       port: undefined,
       async close() {
         clock.clear(timer);
+        own.stop();
+      },
+    };
+  }
+  if (config.metricsExporterType === "OTLP_GRPC") {
+    const running = startOtlp(parts, common, families);
+    return {
+      port: undefined,
+      async close() {
+        await running.close();
         own.stop();
       },
     };
