@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningCluster, startCluster } from "../index.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { COMPRESSED_BODIES } from "../testing/compressedBodies.ts";
+import { declareGroup, declareTopic } from "../testing/declare.ts";
 import { GrpcTestClient } from "../testing/grpcClient.ts";
 import { RawClient } from "../testing/rawClient.ts";
 import {
@@ -44,22 +45,9 @@ afterAll(async () => {
 /** A topic with one queue, and a group. */
 async function place(type = "NORMAL", group: object = {}): Promise<{ topic: string; group: string }> {
   const topic = `Topic${++names}`;
-  const fields = {
-    topic,
-    defaultTopic: "TBW102",
-    readQueueNums: "1",
-    writeQueueNums: "1",
-    perm: "6",
-    topicFilterType: "SINGLE_TAG",
-    topicSysFlag: "0",
-    order: "false",
-    attributes: `+message.type=${type}`,
-  };
-  expect((await admin.ask(RequestCode.UPDATE_AND_CREATE_TOPIC, { fields })).code).toBe(0);
   const groupName = `GID_${names}`;
-  const config = { groupName, consumeEnable: true, retryQueueNums: 1, retryMaxTimes: 16, ...group };
-  const body = Buffer.from(JSON.stringify(config));
-  expect((await admin.ask(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, { body })).code).toBe(0);
+  await declareTopic(admin, topic, type);
+  await declareGroup(admin, groupName, group);
   return { topic, group: groupName };
 }
 

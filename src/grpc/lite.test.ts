@@ -1,7 +1,7 @@
 /** Lite topics as clients meet them, in one process and through a proxy of its own. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Running, type RunningCluster, startCluster, startProxy } from "../index.ts";
-import { RequestCode } from "../protocol/generated/requestCodes.ts";
+import { declareGroup, declareTopic } from "../testing/declare.ts";
 import { GrpcTestClient } from "../testing/grpcClient.ts";
 import { RawClient } from "../testing/rawClient.ts";
 import {
@@ -41,27 +41,8 @@ afterAll(async () => {
 async function place(attributes: Record<string, string> = {}): Promise<{ topic: string; group: string }> {
   const topic = `Topic${++names}`;
   const group = `GID_${names}`;
-  const fields = {
-    topic,
-    defaultTopic: "TBW102",
-    readQueueNums: "4",
-    writeQueueNums: "4",
-    perm: "6",
-    topicFilterType: "SINGLE_TAG",
-    topicSysFlag: "0",
-    order: "false",
-    attributes: "+message.type=LITE",
-  };
-  expect((await admin.ask(RequestCode.UPDATE_AND_CREATE_TOPIC, { fields })).code).toBe(0);
-  const body = Buffer.from(
-    JSON.stringify({
-      groupName: group,
-      consumeEnable: true,
-      retryMaxTimes: 16,
-      attributes: { "+lite.bind.topic": topic, ...attributes },
-    }),
-  );
-  expect((await admin.ask(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, { body })).code).toBe(0);
+  await declareTopic(admin, topic, "LITE", 4);
+  await declareGroup(admin, group, { attributes: { "+lite.bind.topic": topic, ...attributes } });
   return { topic, group };
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Running, startBroker, startNameServer, startProxy } from "../../index.ts";
-import { RequestCode } from "../../protocol/generated/requestCodes.ts";
+import { declareGroup, declareTopic } from "../../testing/declare.ts";
 import { GrpcTestClient } from "../../testing/grpcClient.ts";
 import { RawClient } from "../../testing/rawClient.ts";
 import {
@@ -57,21 +57,9 @@ afterAll(async () => {
 
 async function place(type = "NORMAL", more: object = {}): Promise<{ topic: string; group: string }> {
   const topic = `Topic${++names}`;
-  const fields = {
-    topic,
-    defaultTopic: "TBW102",
-    readQueueNums: "1",
-    writeQueueNums: "1",
-    perm: "6",
-    topicFilterType: "SINGLE_TAG",
-    topicSysFlag: "0",
-    order: "false",
-    attributes: `+message.type=${type}`,
-  };
-  expect((await admin.ask(RequestCode.UPDATE_AND_CREATE_TOPIC, { fields })).code).toBe(0);
   const group = `GID_${names}`;
-  const body = Buffer.from(JSON.stringify({ groupName: group, consumeEnable: true, retryMaxTimes: 16, ...more }));
-  expect((await admin.ask(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, { body })).code).toBe(0);
+  await declareTopic(admin, topic, type);
+  await declareGroup(admin, group, more);
   return { topic, group };
 }
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Running, startBroker, startNameServer, startProxy } from "../../index.ts";
 import { RequestCode } from "../../protocol/generated/requestCodes.ts";
+import { declareGroup, declareTopic } from "../../testing/declare.ts";
 import { GrpcTestClient } from "../../testing/grpcClient.ts";
 import { RawClient } from "../../testing/rawClient.ts";
 import {
@@ -53,20 +54,8 @@ async function place(type: string): Promise<{ topic: { name: string }; group: { 
   const [topic, groupName] = [`Topic${++ids}`, `GID_${ids}`];
   for (const { address } of brokers.values()) {
     const admin = await RawClient.connect(address);
-    const fields = {
-      topic,
-      defaultTopic: "TBW102",
-      readQueueNums: String(QUEUES),
-      writeQueueNums: String(QUEUES),
-      perm: "6",
-      topicFilterType: "SINGLE_TAG",
-      topicSysFlag: "0",
-      order: "false",
-      attributes: `+message.type=${type}`,
-    };
-    expect((await admin.ask(RequestCode.UPDATE_AND_CREATE_TOPIC, { fields })).code).toBe(0);
-    const body = Buffer.from(JSON.stringify({ groupName, consumeEnable: true, retryMaxTimes: 16 }));
-    expect((await admin.ask(RequestCode.UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, { body })).code).toBe(0);
+    await declareTopic(admin, topic, type, QUEUES);
+    await declareGroup(admin, groupName);
     admin.close();
   }
   return { topic: { name: topic }, group: { name: groupName } };
