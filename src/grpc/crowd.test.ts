@@ -1,6 +1,6 @@
 /** Many clients on real connections, each with its Telemetry stream and a long poll: nothing is left of them when they are gone. */
 import { Buffer } from "node:buffer";
-import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:http2";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { silentLogger } from "../base/log.ts";
@@ -187,6 +187,36 @@ describe("a crowd of clients", () => {
     await until("all wait again", () => broker.pops.holds.count === CLIENTS);
     for (const { session } of members) session.destroy();
     await allGone(timers);
+  }, 90_000);
+
+  it("that takes no byte of its answers, however small they are, loses them", async () => {
+    const session = connect(address, { settings: { initialWindowSize: 0 } });
+    session.on("error", () => {});
+    const ended = { count: 0, codes: new Set<number | undefined>() };
+    for (let i = 0; i < 20; i++) {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": `${SERVICE}QueryRoute`,
+        "content-type": "application/grpc",
+        "x-mq-client-id": "blind",
+        "x-mq-language": "JAVA",
+      });
+      stream.on("error", () => {});
+      stream.on("close", () => {
+        ended.count++;
+        ended.codes.add(stream.rstCode);
+      });
+      stream.resume().end(codec("QueryRouteRequest").encodeFrame({ topic: { name: TOPIC } }));
+    }
+    await until("all are under way", () => server.calls === 20);
+    // Two looks see them, the third one ends them.
+    await broker.clock.advance(20_000);
+    expect([server.calls, ended.count]).toEqual([20, 0]);
+    await broker.clock.advance(10_000);
+    await until("all are cut", () => ended.count === 20);
+    expect([[...ended.codes], server.calls]).toEqual([[constants.NGHTTP2_ENHANCE_YOUR_CALM], 0]);
+    session.destroy();
+    await until("the connection is gone", () => server.connections === 0);
   }, 90_000);
 
   it("that does not read what it asked for is cut off, and what it did not take comes to others", async () => {

@@ -176,6 +176,54 @@ describe("a slow client", () => {
   });
 });
 
+describe("a receive that is looked at too late", () => {
+  it("has found nothing, as with Apache's proxy: a busy machine is no error", async () => {
+    await consumer("c1");
+    const call = await receive("c1");
+    broker.clock.jump(60_000);
+    await send("behind the jump");
+    expect(codes(call)).toEqual([Code.MESSAGE_NOT_FOUND]);
+    expect(messages(await receive("c1")).map(({ body }) => String(body))).toEqual(["behind the jump"]);
+  });
+});
+
+describe("slow clients that wait together", () => {
+  it("get no more than may wait for all of them; what is too much is given to others", async () => {
+    const first = grpc.service.stop();
+    await broker.clock.settle();
+    await first;
+    grpc = new GrpcService(broker, {}, 100_000);
+    await consumer("c1");
+    (await receive("c1")).cancel();
+    const before = broker.pops.holds.count;
+    const slow = await Promise.all(
+      [1, 2, 3].map(async () => {
+        const call = new FakeCall("c1", 60_000);
+        call.reads = false;
+        grpc.stream(call, "ReceiveMessage", {
+          group: { name: GROUP },
+          messageQueue: { topic: { name: TOPIC } },
+          filterExpression: ALL,
+          batchSize: 1,
+          invisibleDuration: { seconds: 60 },
+          longPollingTimeout: { seconds: 10 },
+        });
+        await broker.clock.settle();
+        return call;
+      }),
+    );
+    expect(broker.pops.holds.count).toBe(before + 3);
+    for (const body of ["one", "two", "three"]) await send(body.padEnd(70_000));
+    expect(slow.flatMap(codes).sort()).toEqual([Code.OK, Code.OK, Code.TOO_MANY_REQUESTS].sort());
+    expect(codes(await receive("c1"))).toEqual([Code.TOO_MANY_REQUESTS]);
+    await broker.clock.advance(20_000);
+    expect(slow.map(({ error }) => error?.status)).toEqual(expect.arrayContaining([8, 8, undefined]));
+    await broker.clock.advance(3_000);
+    const next = messages(await receive("c1"));
+    expect(next.map(({ body }) => String(body).trim()).sort()).toEqual(["one", "three", "two"]);
+  });
+});
+
 describe("a pull whose client gave up", () => {
   it("is forgotten at the next look at those who wait", async () => {
     const call = new FakeCall("c1", 30_000);

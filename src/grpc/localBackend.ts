@@ -149,7 +149,7 @@ export class LocalBackend implements Backend {
     popLite(this.#parts, { ...ask, alive })
       .then((outcome) => {
         if (outcome === "nothing" || outcome === "full") sink.nothing(outcome === "full", "NO_MESSAGE_IN_QUEUE");
-        else if ("code" in outcome) sink.refused(outcome);
+        else if ("code" in outcome) refused(outcome, sink);
         else sink.found(outcome.messages.map((message) => this.#lite(message, outcome.popTime, ask)));
       })
       .catch((error: unknown) => sink.failed(error));
@@ -339,8 +339,14 @@ class PopAdaptor implements PopTarget {
   }
 
   refused(reply: Reply): void {
-    this.#sink.refused(reply);
+    refused(reply, this.#sink);
   }
+}
+
+/** A pop that was looked at too late has found nothing, to Apache's proxy as well: on a busy machine that is no error. */
+function refused(reply: Reply, sink: PopSink): void {
+  if (reply.code === ResponseCode.POLLING_TIMEOUT) sink.nothing(false, reply.remark ?? "");
+  else sink.refused(reply);
 }
 
 /** How often each message was given before, by `queueId%queueOffset` (orderCountInfo: `flag qoID%OFFSET count;...`). */

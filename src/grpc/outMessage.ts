@@ -2,12 +2,12 @@
  * A stored message as 5.x clients get it (Apache: GrpcConverter.buildMessage): RocketMQ's own properties become fields,
  * the application's stay a map.
  */
-import type { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 import { formatHost } from "../base/host.ts";
 import { formatMessageId } from "../message/messageId.ts";
 import { Property, parseProperties } from "../message/properties.ts";
 import type { RecordView } from "../message/record.ts";
+import type { StoredMessage } from "../store/types.ts";
 import { readableBody } from "./bodyEncoding.ts";
 import { isBlank } from "./checks.ts";
 import { DigestType, type Message, MessageType, type Resource } from "./generated/messages.ts";
@@ -15,20 +15,8 @@ import { RESERVED_PROPERTIES, RpcProperty } from "./properties.ts";
 import type { Init } from "./proto.ts";
 import { timestamp } from "./times.ts";
 
-/** A message as it lies in the store; `StoredMessage` is one. */
-export interface MessageSource {
-  queueId: number;
-  sysFlag: number;
-  queueOffset: number;
-  logOffset: number;
-  bornTimestamp: number;
-  bornHost: Buffer;
-  storeTimestamp: number;
-  storeHost: Buffer;
-  reconsumeTimes: number;
-  body: Buffer;
-  properties: Map<string, string>;
-}
+/** A message as it lies in the store, as far as clients see it. */
+export type MessageSource = Omit<StoredMessage, "topic" | "flag" | "preparedTransactionOffset" | "bytes">;
 
 /** A record as a message; its bytes stay where they are. */
 export function sourceOf(view: RecordView): MessageSource {
@@ -45,6 +33,13 @@ export function sourceOf(view: RecordView): MessageSource {
     body: view.body(),
     properties: parseProperties(view.properties()),
   };
+}
+
+/** Bytes of the bodies that these messages keep in memory. */
+export function bodyBytes(sources: readonly MessageSource[]): number {
+  let bytes = 0;
+  for (const { body } of sources) bytes += body.length;
+  return bytes;
 }
 
 /** What clients know a message by. */

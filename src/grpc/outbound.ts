@@ -14,11 +14,13 @@ import { Refusal } from "./status.ts";
 export class Outbound {
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #bytesMax: number;
   #bytes = 0;
 
-  constructor(clock: Clock, log: Logger) {
+  constructor(clock: Clock, log: Logger, bytesMax = GRPC_OUTBOUND_BYTES_MAX) {
     this.#clock = clock;
     this.#log = log;
+    this.#bytesMax = bytesMax;
   }
 
   /** Bytes that wait for slow clients. */
@@ -26,18 +28,22 @@ export class Outbound {
     return this.#bytes;
   }
 
-  /** @throws Refusal when too much waits already */
+  /**
+   * To be asked before messages are looked for, and again when they were found: any number of receives may have waited for them.
+   * @throws Refusal when too much waits already
+   */
   needRoom(): void {
-    if (this.#bytes <= GRPC_OUTBOUND_BYTES_MAX) return;
+    if (this.#bytes <= this.#bytesMax) return;
     throw new Refusal("TOO_MANY_REQUESTS", `${this.#bytes} bytes wait for slow clients already`);
   }
 
   /**
    * Writes a message and waits until the client takes more; false when it is gone, or so slow that it is cut off.
    * @param sink that of a call of `context`
+   * @param behindBytes what waits in memory to be written after it
    */
-  write(context: Context, sink: FrameSink, frame: Buffer): boolean | Promise<boolean> {
-    return sink.write(frame) || this.#taken(context, sink, frame.length);
+  write(context: Context, sink: FrameSink, frame: Buffer, behindBytes: number): boolean | Promise<boolean> {
+    return sink.write(frame) || this.#taken(context, sink, frame.length + behindBytes);
   }
 
   async #taken({ clientId, call }: Context, sink: FrameSink, bytes: number): Promise<boolean> {

@@ -13,7 +13,7 @@ import type { Context } from "./context.ts";
 import { Code, type PullMessageRequest, type PullMessageResponse } from "./generated/messages.ts";
 import { queueOf } from "./offsets.ts";
 import type { Outbound } from "./outbound.ts";
-import { type MessageSource, outMessage } from "./outMessage.ts";
+import { bodyBytes, type MessageSource, outMessage } from "./outMessage.ts";
 import { codec, type Init } from "./proto.ts";
 import { subscriptionOf } from "./registry.ts";
 import type { FrameSink } from "./server.ts";
@@ -54,10 +54,12 @@ export async function pullMessage(
   });
   const { status, topic, sources, nextOffset } = outcome;
   sink.write(frame({ status }));
+  let behindBytes = bodyBytes(sources);
   for (const source of sources) {
+    behindBytes -= source.body.length;
     const message = frame({ message: outMessage(source, topic, undefined, parts.clock.now()) });
     // Who does not get them all gets no offset to go on from, and pulls again from where it was.
-    if (!(await parts.outbound.write(context, sink, message))) return;
+    if (!(await parts.outbound.write(context, sink, message, behindBytes))) return;
   }
   sink.write(frame({ nextOffset }));
   sink.end();
@@ -99,6 +101,9 @@ async function pull(parts: PullParts, { call }: Context, request: PullMessageReq
   const wanted = (source: MessageSource) =>
     tagsSet.length === 0 || tagsSet.includes(source.properties.get(Property.TAGS) ?? "");
   const sources = pulled.sources.filter(wanted);
-  if (sources.length > 0) return { status: OK, topic, sources, nextOffset };
+  if (sources.length > 0) {
+    parts.outbound.needRoom();
+    return { status: OK, topic, sources, nextOffset };
+  }
   return none({ code: Code.MESSAGE_NOT_FOUND, message: "no new message" }, nextOffset);
 }

@@ -181,19 +181,29 @@ export class Receiving {
       this.#finish(sink, { code: Code.MESSAGE_NOT_FOUND, message: "no match message" });
       return;
     }
+    try {
+      outbound.needRoom();
+    } catch (error) {
+      this.#giveBack(receive, wanted);
+      this.#finish(sink, statusOf(error));
+      return;
+    }
     let sent = 0;
     let frames: Buffer[] = [this.#ok];
     let bytes = this.#ok.length;
+    let behindBytes = 0;
+    for (const { source } of wanted) behindBytes += source.body.length;
     for (let i = 0; i < wanted.length; i++) {
       const { source, handle } = wanted[i];
       const message = outMessage(source, topic, writeHandle(handle), clock.now());
       const frame = this.#frames.encodeFrame({ message });
       frames.push(frame);
       bytes += frame.length;
+      behindBytes -= source.body.length;
       const last = i === wanted.length - 1;
       if (last) frames.push(this.#deliveryTime());
       else if (bytes < WRITE_BYTES) continue;
-      const taken = outbound.write(context, sink, Buffer.concat(frames));
+      const taken = outbound.write(context, sink, Buffer.concat(frames), behindBytes);
       if (taken !== true && !(await taken)) break;
       frames = [];
       bytes = 0;

@@ -20,7 +20,12 @@ import {
 } from "node:http2";
 import type { Socket } from "node:net";
 import type { Clock, Timer } from "../base/clock.ts";
-import { GRPC_INBOUND_BYTES_MAX, GRPC_STREAM_WINDOW_BYTES, GRPC_STREAMS_PER_CONNECTION_MAX } from "../base/limits.ts";
+import {
+  GRPC_INBOUND_BYTES_MAX,
+  GRPC_SLOW_STREAM_MS,
+  GRPC_STREAM_WINDOW_BYTES,
+  GRPC_STREAMS_PER_CONNECTION_MAX,
+} from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import { GrpcError, GrpcStatus } from "./grpcStatus.ts";
 import { Inflater } from "./inflater.ts";
@@ -80,6 +85,7 @@ export interface GrpcServerOptions {
 
 const HEAD_BYTES = 5;
 const IDLE_SWEEP_MS = 10_000;
+const UNREAD_SWEEPS_MAX = GRPC_SLOW_STREAM_MS / IDLE_SWEEP_MS;
 /** Per session and in MiB, as node:http2 counts; above it new streams are refused. */
 const SESSION_MEMORY_MIB = 256;
 const GOODBYE_MS = 500;
@@ -94,7 +100,8 @@ const OK_TRAILERS = { "grpc-status": "0" };
 
 interface Session {
   peer: Peer;
-  calls: number;
+  /** Until their streams are closed, which an unread answer puts off. */
+  calls: Set<Call>;
   idleSince: number;
 }
 
@@ -150,6 +157,13 @@ export class GrpcServer {
     return this.#sessions.size;
   }
 
+  /** Calls whose streams are not closed, over all connections. */
+  get calls(): number {
+    let count = 0;
+    for (const { calls } of this.#sessions.values()) count += calls.size;
+    return count;
+  }
+
   /** Lets calls under way end for a moment, then cuts. */
   async close(): Promise<void> {
     const { clock } = this.#options;
@@ -198,7 +212,7 @@ export class GrpcServer {
     }
     // Stream windows alone would let one connection hold a single window's worth of all its streams together.
     session.setLocalWindowSize(GRPC_STREAM_WINDOW_BYTES * 4);
-    this.#sessions.set(session, { peer, calls: 0, idleSince: this.#options.clock.monotonicMs() });
+    this.#sessions.set(session, { peer, calls: new Set(), idleSince: this.#options.clock.monotonicMs() });
     session.on("close", () => this.#sessions.delete(session));
     session.on("error", () => {});
   }
@@ -206,7 +220,8 @@ export class GrpcServer {
   #closeIdle(): void {
     const limit = this.#options.clock.monotonicMs() - this.#options.idleMs;
     for (const [session, { calls, idleSince }] of this.#sessions) {
-      if (calls === 0 && idleSince < limit && !session.closed) session.close();
+      if (calls.size === 0 && idleSince < limit && !session.closed) session.close();
+      for (const call of calls) call.cutIfUnread();
     }
   }
 
@@ -229,11 +244,11 @@ export class GrpcServer {
       return;
     }
     const { clock } = this.#options;
-    session.calls++;
     const call = new Call(stream, headers, session.peer, clock, () => {
-      session.calls--;
+      session.calls.delete(call);
       session.idleSince = clock.monotonicMs();
     });
+    session.calls.add(call);
     const reader = new FrameReader(this.#options.inboundBytesMax, (bytes) => this.#count(bytes));
     call.reader = reader;
     this.#run(method, call, reader);
@@ -314,7 +329,10 @@ export class GrpcServer {
 
   #answer(method: Exclude<Method, { kind: "bidi" }>, call: Call, request: Buffer): void {
     const fail = (error: unknown) => {
-      this.#options.log.error({ err: error, method: method.path }, "a gRPC method failed");
+      // Whoever sends bytes that are no request must not fill the log.
+      if (error instanceof GrpcError) {
+        this.#options.log.debug({ reason: error.message, method: method.path }, "gRPC call refused");
+      } else this.#options.log.error({ err: error, method: method.path }, "a gRPC method failed");
       call.end(asGrpcError(error));
     };
     try {
@@ -345,6 +363,8 @@ class Call implements RpcCall, FrameSink {
   readonly #deadline: number;
   #cancelListeners: (() => void)[] | undefined;
   #trailers: Record<string, string> = OK_TRAILERS;
+  /** Sweeps that found it ended here and still not closed. */
+  #unreadSweeps = 0;
 
   constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer, clock: Clock, closed: () => void) {
     this.stream = stream;
@@ -367,6 +387,11 @@ class Call implements RpcCall, FrameSink {
 
   get open(): boolean {
     return !this.ended;
+  }
+
+  /** An answer that nobody takes stays in memory, however small it is: its stream is cut at the third sweep. */
+  cutIfUnread(): void {
+    if (this.ended && ++this.#unreadSweeps > UNREAD_SWEEPS_MAX) this.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 
   metadata(name: string): string {

@@ -41,6 +41,8 @@ export interface ServiceParts {
   readonly registrations: Clients;
   /** Who may do what; absent: everybody everything. */
   readonly access?: GrpcAccess | undefined;
+  /** Bytes that may wait for slow clients, if not the usual. */
+  readonly outboundBytesMax?: number | undefined;
 }
 
 type Named<N extends string> = N extends keyof Messages ? Messages[N] : never;
@@ -83,7 +85,7 @@ export class MessagingService {
     const producing = new Producing({ ...parts, halfMessages, callerOf }, parts.random.int(1 << 30));
     const telemetry = { ...parts, clients };
     const settling = { ...parts, renewals, callerOf };
-    const outbound = new Outbound(clock, log);
+    const outbound = new Outbound(clock, log, parts.outboundBytesMax);
     const receiving = new Receiving({
       ...settling,
       outbound,

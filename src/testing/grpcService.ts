@@ -93,8 +93,8 @@ export class GrpcService {
   readonly service: MessagingService;
   readonly #methods: ReadonlyMap<string, Method>;
 
-  /** @param options of rmq-proxy.json */
-  constructor(broker: WireBroker, options: Record<string, string> = {}) {
+  /** @param options of rmq-proxy.json @param outboundBytesMax that may wait for slow clients */
+  constructor(broker: WireBroker, options: Record<string, string> = {}, outboundBytesMax?: number) {
     this.service = new MessagingService({
       clock: broker.clock,
       random: seededRandom(3),
@@ -102,6 +102,7 @@ export class GrpcService {
       config: loadProxyConfig(new Map(Object.entries(options))).config,
       backend: new LocalBackend(broker, [...broker.rows.values()]),
       registrations: broker.clients,
+      outboundBytesMax,
     });
     this.#methods = new Map(this.service.methods.map((method) => [method.path.slice(SERVICE.length), method]));
     this.service.start();
