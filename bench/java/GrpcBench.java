@@ -24,6 +24,8 @@ public final class GrpcBench {
     /** Latencies in nanoseconds, kept whole. */
     private static final long[] NANOS = new long[8_000_000];
     private static final AtomicInteger COUNT = new AtomicInteger();
+    /** Since the start, window or not. */
+    private static final AtomicLong ACKNOWLEDGED = new AtomicLong();
     private static final AtomicLong ERRORS = new AtomicLong();
     private static volatile String firstError;
     private static volatile boolean measuring;
@@ -103,6 +105,9 @@ public final class GrpcBench {
     }
 
     private static void done(Throwable error, long sentAt) {
+        if (error == null) {
+            ACKNOWLEDGED.incrementAndGet();
+        }
         if (stopped) {
             return;
         }
@@ -121,8 +126,8 @@ public final class GrpcBench {
         int n = Math.min(COUNT.get(), NANOS.length);
         Arrays.sort(NANOS, 0, n);
         String error = firstError == null ? "null" : "\"" + firstError.replaceAll("[^ -!#-\\[\\]-~]", " ") + "\"";
-        return String.format("{\"messages\":%d,\"seconds\":%.3f,\"p50Ms\":%.3f,\"p99Ms\":%.3f,\"errors\":%d,\"firstError\":%s}",
-            n, seconds, at(n, 0.50), at(n, 0.99), ERRORS.get(), error);
+        return String.format("{\"messages\":%d,\"seconds\":%.3f,\"p50Ms\":%.3f,\"p99Ms\":%.3f,\"acknowledged\":%d,\"errors\":%d,"
+            + "\"firstError\":%s}", n, seconds, at(n, 0.50), at(n, 0.99), ACKNOWLEDGED.get(), ERRORS.get(), error);
     }
 
     private static double at(int n, double quantile) {

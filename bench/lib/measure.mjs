@@ -11,7 +11,8 @@ import { createTopicRequest, maxOffsetRequest, OPAQUE_BASE } from "./wire.mjs";
 import { QUEUES } from "./workloads.mjs";
 
 const GENERATOR = path.resolve(import.meta.dirname, "..", "generator.mjs");
-const STEP_TIMEOUT_MS = 60_000;
+/** A machine under load starts a JVM slowly. */
+const STEP_TIMEOUT_MS = 180_000;
 /** An open-loop run that delivers less than this share of its rate has failed. */
 const LEAST_SHARE_OF_RATE = 0.98;
 
