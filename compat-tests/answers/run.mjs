@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RawClient } from "../chaos/lib/client.mjs";
 import { ApacheServer } from "../lib/apache.mjs";
-import { apacheLib, Missing } from "../lib/build.mjs";
+import { apacheLibOrLeave } from "../lib/build.mjs";
 import { freePorts } from "../lib/ports.mjs";
 import { SkylarkServer } from "../lib/skylark.mjs";
 import { QUESTIONS } from "./questions.mjs";
@@ -18,16 +18,6 @@ import { QUESTIONS } from "./questions.mjs";
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 60;
 const show = process.argv.includes("--show");
 const tempDir = mkdtempSync(join(tmpdir(), "skylark-answers-"));
-
-function libOrLeave() {
-  try {
-    return apacheLib();
-  } catch (error) {
-    if (!(error instanceof Missing)) throw error;
-    console.log(`!!! SKIPPED answers: ${error.message}`);
-    process.exit(process.env.CI === "true" ? 1 : 0);
-  }
-}
 
 async function answersOf(kind, port, lib) {
   const dir = join(tempDir, kind);
@@ -77,7 +67,7 @@ function shown({ code, remark, ext, body }, own) {
   };
 }
 
-const lib = libOrLeave();
+const lib = apacheLibOrLeave("answers");
 const [apache, skylark] = await Promise.all([
   answersOf("apache", BASE_PORT, lib),
   answersOf("skylark", BASE_PORT + 100),

@@ -11,7 +11,7 @@ import { brokerProperties, writeProperties } from "./config.mjs";
 const BIN = join(process.env.SKYLARK_ROOT ?? fileURLToPath(new URL("../../", import.meta.url)), "bin");
 const READY_NAMESRV = /^The Name Server boot success/;
 const READY_BROKER = /^The broker\[.*\] boot success/;
-const START_LIMIT_MS = 120_000;
+export const START_LIMIT_MS = 120_000;
 
 export class SkylarkServer {
   kind = "skylark";

@@ -26,28 +26,38 @@ function timesOf(handle) {
   return { at: popTime, due: popTime + invisibleTime };
 }
 
-/** Sends bursts; what was not acknowledged is never sent again. */
-export class RpcProducer {
+/** A client that works until it is told to finish. */
+class Worker {
   problems = [];
-  #sent = 0;
-  #running = true;
+  running = true;
   #done;
 
-  constructor({ number, address, log, topic, perSecond }) {
-    Object.assign(this, { number, log, topic, perSecond });
-    this.rpc = new Rpc(address, `chaos-producer-${number}`, RECONNECT);
-    this.#done = this.#run();
+  /** @param work what it does while it is `running` */
+  begin(address, clientId, work) {
+    this.rpc = new Rpc(address, clientId, RECONNECT);
+    this.#done = work();
   }
 
   async finish() {
-    this.#running = false;
+    this.running = false;
     await this.#done;
     this.rpc.close();
+  }
+}
+
+/** Sends bursts; what was not acknowledged is never sent again. */
+export class RpcProducer extends Worker {
+  #sent = 0;
+
+  constructor({ number, address, log, topic, perSecond }) {
+    super();
+    Object.assign(this, { number, log, topic, perSecond });
+    this.begin(address, `chaos-producer-${number}`, () => this.#run());
   }
 
   async #run() {
     const burst = Math.max(1, Math.round(this.perSecond / 50));
-    while (this.#running) {
+    while (this.running) {
       const ids = Array.from({ length: burst }, () => `p.${this.number}.${this.#sent++}`);
       for (const id of ids) this.log.note(`S ${id}`);
       this.log.flush();
@@ -71,32 +81,23 @@ export class RpcProducer {
 }
 
 /** Receives, and does something else with each message. */
-export class RpcConsumer {
+export class RpcConsumer extends Worker {
   popped = 0;
   acked = 0;
-  problems = [];
-  #running = true;
   #telemetry;
-  #done;
 
   /**
    * @param {{ clientId: string, address: string, log: object, random: object, topic: object, group: object, ackShare?: number,
    *   changeShare?: number, invisibleSeconds?: [number, number], autoRenew?: boolean }} options
    */
   constructor({ ackShare = 0.75, changeShare = 0.15, invisibleSeconds = [10, 12], autoRenew = false, ...options }) {
+    super();
     Object.assign(this, options, { ackShare, changeShare, invisibleSeconds, autoRenew });
-    this.rpc = new Rpc(options.address, options.clientId, RECONNECT);
-    this.#done = this.#run();
-  }
-
-  async finish() {
-    this.#running = false;
-    await this.#done;
-    this.rpc.close();
+    this.begin(options.address, options.clientId, () => this.#run());
   }
 
   async #run() {
-    while (this.#running) {
+    while (this.running) {
       try {
         await this.#settle();
         await this.#round();

@@ -7,6 +7,7 @@ const SERVICE = "/apache.rocketmq.v2.MessagingService/";
 const HEAD_BYTES = 5;
 const OK = 20_000;
 const MESSAGE_NOT_FOUND = 40_401;
+const RESOURCE_EXHAUSTED = 8;
 const SIMPLE_CONSUMER = 3;
 const EVERY = { type: 1, expression: "*" };
 const POLL_SECONDS = 20;
@@ -142,11 +143,13 @@ export class Member {
     if (code !== OK && !this.#leaving) this.problems.push(`ack: ${code} ${replies[0]?.status.message}`);
   }
 
-  /** A receive whose answer is never read. */
+  /** A receive whose answer is never read. @returns whether the server cut it off; false when it got nothing that it would have had to read */
   stare() {
     const stream = this.wire.open("ReceiveMessage", { "grpc-timeout": "60S" });
     stream.end(codec("ReceiveMessageRequest").encodeFrame(this.request(32)));
-    return stream;
+    // Trailers are seen without reading, but only behind what fits into the stream's window.
+    const fits = new Promise((resolve) => stream.on("trailers", () => resolve(false)));
+    return Promise.race([fits, stream.status.then(({ rst, code }) => rst !== 0 || code === RESOURCE_EXHAUSTED)]);
   }
 
   /** With a goodbye, or as a process that was killed. */

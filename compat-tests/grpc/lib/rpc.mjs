@@ -65,35 +65,28 @@ export class Rpc {
   /** Opens a Telemetry stream with these settings; resolves with the stream once the server's have come. */
   telemetry(settings) {
     return new Promise((resolve, reject) => {
-      const stream = this.#client.makeBidiStreamRequest(
-        `${SERVICE}Telemetry`,
-        encode("TelemetryCommand"),
-        decode("TelemetryCommand"),
-        this.#metadata,
-      );
-      stream.on("error", reject);
-      stream.once("data", () => resolve(stream));
-      stream.write({ settings });
+      const stream = this.#settle(settings, reject, () => resolve(stream));
     });
   }
 
   /** The status of the first answer to these settings. */
   greet(settings) {
     return new Promise((resolve, reject) => {
-      const stream = this.#client.makeBidiStreamRequest(
-        `${SERVICE}Telemetry`,
-        encode("TelemetryCommand"),
-        decode("TelemetryCommand"),
-        this.#metadata,
-      );
-      stream.on("error", reject);
-      stream.on("end", () => reject(new Error("the stream ended without an answer")));
-      stream.once("data", ({ status }) => {
+      const stream = this.#settle(settings, reject, ({ status }) => {
         resolve(status);
         stream.cancel();
       });
-      stream.write({ settings });
+      stream.on("end", () => reject(new Error("the stream ended without an answer")));
     });
+  }
+
+  #settle(settings, failed, answered) {
+    const [encoder, decoder] = [encode("TelemetryCommand"), decode("TelemetryCommand")];
+    const stream = this.#client.makeBidiStreamRequest(`${SERVICE}Telemetry`, encoder, decoder, this.#metadata);
+    stream.on("error", failed);
+    stream.once("data", answered);
+    stream.write({ settings });
+    return stream;
   }
 
   close() {

@@ -9,11 +9,12 @@ import { ApacheServer } from "../../lib/apache.mjs";
 import { Child, own } from "../../lib/child.mjs";
 import { brokerProperties, writeProperties } from "../../lib/config.mjs";
 import { COMMON } from "../../lib/setups.mjs";
-import { SkylarkServer } from "../../lib/skylark.mjs";
+import { SkylarkServer, START_LIMIT_MS } from "../../lib/skylark.mjs";
+import { ProxyBefore } from "./proxyBefore.mjs";
 import { SkylarkProxy } from "./skylarkProxy.mjs";
 
 const BIN = join(process.env.SKYLARK_ROOT ?? fileURLToPath(new URL("../../../", import.meta.url)), "bin");
-const START_LIMIT_MS = 300_000;
+const APACHE_START_LIMIT_MS = 300_000;
 /** Undecided transactions are asked about after seconds; SQL92 filters, recalls and lite topics are allowed. */
 const SETTINGS = {
   ...COMMON,
@@ -31,7 +32,7 @@ const GRPC_OFFSET = 13;
 /**
  * @param kind see README.md
  * @param {{ settings?: object, proxySettings?: object }} options settings: the broker's, beyond those that the scenarios need;
- *   proxySettings: of Apache's rmq-proxy.json
+ *   proxySettings: of rmq-proxy.json
  */
 export function makeServer(kind, { dir, namesrvPort, brokerPort, lib, settings: own = {}, proxySettings = {} }) {
   const settings = { ...SETTINGS, ...own };
@@ -74,13 +75,18 @@ class Skylark {
       "--grpc-port": this.grpcPort,
     };
     const args = ["start", "--store", store, "--bind", "127.0.0.1", "-c", file, ...Object.entries(ports).flat()];
+    if (Object.keys(this.proxySettings).length > 0) {
+      const proxyFile = join(this.dir, "rmq-proxy.json");
+      writeFileSync(proxyFile, JSON.stringify(this.proxySettings));
+      args.push("-pc", proxyFile);
+    }
     this.#child = own(
       new Child("Skylark", process.execPath, [join(BIN, "skylark"), ...args.map(String)], {
         log: join(this.dir, "server.log"),
         env: { SKYLARK_LOG_LEVEL: process.env.SKYLARK_LOG_LEVEL ?? "info" },
       }),
     );
-    await this.#child.line(/^The broker\[.*\] boot success/, 30_000);
+    await this.#child.line(/^The broker\[.*\] boot success/, START_LIMIT_MS);
   }
 
   get pid() {
@@ -96,11 +102,9 @@ class Skylark {
   }
 }
 
-class ApacheProxy {
-  #cluster;
-  #proxy;
-
+class ApacheProxy extends ProxyBefore {
   constructor(options, mode) {
+    super();
     Object.assign(this, options);
     this.mode = mode;
     this.kind = `apache-${mode}`;
@@ -111,12 +115,12 @@ class ApacheProxy {
     const home = join(dir, "proxy-home");
     mkdirSync(join(home, "conf"), { recursive: true });
     if (this.mode === "over-skylark") {
-      this.#cluster = new SkylarkServer({ dir, namesrvPort, brokerPort, settings, layout: "split" });
+      this.cluster = new SkylarkServer({ dir, namesrvPort, brokerPort, settings, layout: "split" });
     } else {
-      this.#cluster = new ApacheServer({ dir, lib, namesrvPort, brokerPort, settings });
+      this.cluster = new ApacheServer({ dir, lib, namesrvPort, brokerPort, settings });
     }
-    await this.#cluster.startNamesrv();
-    if (this.mode !== "local") await this.#cluster.startBroker();
+    await this.cluster.startNamesrv();
+    if (this.mode !== "local") await this.cluster.startBroker();
     const namesrvAddr = `127.0.0.1:${namesrvPort}`;
     const file = join(home, "conf", "rmq-proxy.json");
     writeFileSync(
@@ -149,7 +153,7 @@ class ApacheProxy {
       `-Duser.home=${home}`,
       `-Drocketmq.home.dir=${home}`,
     ];
-    this.#proxy = own(
+    this.proxy = own(
       new Child(
         "Apache proxy",
         "java",
@@ -160,19 +164,14 @@ class ApacheProxy {
         },
       ),
     );
-    await this.#proxy.line(/rocketmq-proxy startup successfully/, START_LIMIT_MS);
+    await this.proxy.line(/rocketmq-proxy startup successfully/, APACHE_START_LIMIT_MS);
   }
 
   /** How Apache stops is not ours to judge, and takes its time. */
   async stop() {
-    const end = await this.#proxy.kill9();
-    if (this.mode === "over-skylark") await this.#cluster.stopGracefully();
-    else await this.#cluster.kill9();
+    const end = await this.proxy.kill9();
+    if (this.mode === "over-skylark") await this.cluster.stopGracefully();
+    else await this.cluster.kill9();
     return end;
-  }
-
-  async kill9() {
-    await this.#proxy?.kill9();
-    await this.#cluster?.kill9();
   }
 }

@@ -5,53 +5,38 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ApacheServer } from "../../lib/apache.mjs";
 import { Child, own } from "../../lib/child.mjs";
-import { SkylarkServer } from "../../lib/skylark.mjs";
+import { SkylarkServer, START_LIMIT_MS } from "../../lib/skylark.mjs";
+import { ProxyBefore } from "./proxyBefore.mjs";
 
 const BIN = join(process.env.SKYLARK_ROOT ?? fileURLToPath(new URL("../../../", import.meta.url)), "bin");
 
-export class SkylarkProxy {
-  #cluster;
-  #proxy;
-
+export class SkylarkProxy extends ProxyBefore {
   /** @param {"skylark-proxy" | "skylark-over-apache"} kind */
   constructor(options, kind) {
+    super();
     Object.assign(this, options);
     this.kind = kind;
   }
 
   async start() {
-    const { dir, lib, namesrvPort, brokerPort, grpcPort, settings, kind } = this;
+    const { dir, lib, namesrvPort, brokerPort, grpcPort, settings, proxySettings, kind } = this;
     mkdirSync(dir, { recursive: true });
-    this.#cluster =
+    this.cluster =
       kind === "skylark-over-apache"
         ? new ApacheServer({ dir, lib, namesrvPort, brokerPort, settings })
         : new SkylarkServer({ dir, namesrvPort, brokerPort, settings, layout: "split" });
-    await this.#cluster.startNamesrv();
-    await this.#cluster.startBroker();
+    await this.cluster.startNamesrv();
+    await this.cluster.startBroker();
     const file = join(dir, "rmq-proxy.json");
-    writeFileSync(file, JSON.stringify({ rocketMQClusterName: "DefaultCluster", grpcServerPort: grpcPort }));
+    const config = { rocketMQClusterName: "DefaultCluster", grpcServerPort: grpcPort };
+    writeFileSync(file, JSON.stringify({ ...config, ...proxySettings }));
     const args = ["-pc", file, "-n", `127.0.0.1:${namesrvPort}`, "--bind", "127.0.0.1"];
-    this.#proxy = own(
+    this.proxy = own(
       new Child("Skylark proxy", process.execPath, [join(BIN, "mqproxy"), ...args], {
         log: join(dir, "proxy.log"),
         env: { SKYLARK_LOG_LEVEL: process.env.SKYLARK_LOG_LEVEL ?? "info" },
       }),
     );
-    await this.#proxy.line(/rocketmq-proxy startup successfully/, 30_000);
-  }
-
-  get pid() {
-    return this.#proxy.pid;
-  }
-
-  async stop() {
-    const end = await this.#proxy.terminate();
-    await this.#cluster.stopGracefully();
-    return end;
-  }
-
-  async kill9() {
-    await this.#proxy?.kill9();
-    await this.#cluster?.kill9();
+    await this.proxy.line(/rocketmq-proxy startup successfully/, START_LIMIT_MS);
   }
 }
