@@ -4,6 +4,7 @@
 import { pollLoad, pullLoad, sendLoad } from "./lib/loads.mjs";
 import { popLoad } from "./lib/pop.mjs";
 import { Recorder } from "./lib/recorder.mjs";
+import { secure } from "./lib/secure.mjs";
 import { transactionLoad } from "./lib/transactions.mjs";
 
 const LOADS = { send: sendLoad, pull: pullLoad, poll: pollLoad, transaction: transactionLoad, pop: popLoad };
@@ -11,6 +12,7 @@ const LOADS = { send: sendLoad, pull: pullLoad, poll: pollLoad, transaction: tra
 const loadOf = async (name) => LOADS[name] ?? (await import("./lib/grpcLoads.mjs"))[name];
 
 const options = JSON.parse(process.argv[2]);
+secure(options);
 const recorder = new Recorder();
 const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 

@@ -1,5 +1,7 @@
 // One connection of the generator: splits replies into frames in a reused buffer. Nothing is allocated per reply.
 import net from "node:net";
+import tls from "node:tls";
+import { isEncrypting } from "./secure.mjs";
 import { isReply, parseReply } from "./wire.mjs";
 
 const READ_BYTES = 256 * 1024;
@@ -20,10 +22,13 @@ export class Connection {
     return new Promise((resolve, reject) => {
       const connection = new Connection();
       const chunk = Buffer.allocUnsafeSlow(READ_BYTES);
-      connection.#socket = net.connect({
+      const encrypts = isEncrypting();
+      connection.#socket = (encrypts ? tls : net).connect({
         port,
         host,
         noDelay: true,
+        // The servers make certificates of their own.
+        rejectUnauthorized: false,
         onread: {
           buffer: chunk,
           callback: (length) => {
@@ -32,7 +37,7 @@ export class Connection {
           },
         },
       });
-      connection.#socket.once("connect", () => resolve(connection));
+      connection.#socket.once(encrypts ? "secureConnect" : "connect", () => resolve(connection));
       connection.#socket.on("error", (error) => {
         reject(error);
         connection.onError(error);

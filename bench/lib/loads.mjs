@@ -39,7 +39,8 @@ class Sender {
     this.#template = template;
     this.#queues = queues;
     this.#ringFrames = ringFrames;
-    this.#ring = Buffer.concat(Array.from({ length: ringFrames }, () => template.bytes));
+    const { bytes, frameOf } = template;
+    this.#ring = Buffer.concat(Array.from({ length: ringFrames }, (_, slot) => frameOf?.(slot) ?? bytes));
     connection.onFrame = (buffer, start, end) => this.#onReply(buffer, start, end);
     connection.onTurn = () => this.#onTurn();
     connection.onError = (error) => recorder.error(error);
@@ -68,10 +69,11 @@ class Sender {
   }
 
   #patch(frameAt, number, stamp) {
-    const { opaqueAt, keyAt, queueAt, bodyAt, binary } = this.#template;
+    const { opaqueAt, keyAt, queueAt, bodyAt, binary, frameOf } = this.#template;
     const ring = this.#ring;
     if (binary) ring.writeUInt32BE(OPAQUE_BASE + number, frameAt + opaqueAt);
     else putEightDigits(ring, frameAt + opaqueAt + 1, number);
+    if (frameOf !== undefined) return;
     putEightDigits(ring, frameAt + keyAt, number);
     ring[frameAt + queueAt] = 48 + (number % this.#queues);
     if (stamp !== undefined) ring.writeDoubleBE(stamp, frameAt + bodyAt);
@@ -225,6 +227,7 @@ async function openSender(recorder, options, connectionNumber, inFlight) {
     bodyBytes: options.bodyBytes,
     binary: options.binary,
     keyPrefix: uniqueKeyPrefix(connectionNumber),
+    queues: options.queues,
   });
   return new Sender(connection, recorder, { template, ringFrames: 2 * inFlight, queues: options.queues });
 }

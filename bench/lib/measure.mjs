@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Child } from "./child.mjs";
 import { Connection } from "./connection.mjs";
 import { cpuSeconds } from "./proc.mjs";
+import { secure } from "./secure.mjs";
 import { createTopicRequest, maxOffsetRequest, OPAQUE_BASE } from "./wire.mjs";
 import { QUEUES } from "./workloads.mjs";
 
@@ -70,11 +71,19 @@ let topics = 0;
 
 /** Measures one workload on a running server. Throws when anything was refused, lost or too slow to count. */
 export async function measure(server, workload, { warmup, seconds, pin, clientClassPath }) {
+  secure(workload.options);
   const topic = `bench_${workload.id.replaceAll("-", "_")}_${++topics}`;
   await createTopic(server.brokerPort, topic);
   const options = { warmup, seconds, ...workload.options, topic };
   if (options.backlog) {
-    const fill = { load: "send", connections: 4, inFlight: 16, bodyBytes: options.bodyBytes, warmup: 0 };
+    const fill = {
+      load: "send",
+      connections: 4,
+      inFlight: 16,
+      bodyBytes: options.bodyBytes,
+      warmup: 0,
+      acl: options.acl,
+    };
     const filled = await runLean(server, { ...fill, topic, count: options.backlog }, pin);
     await check(server, topic, filled);
   }

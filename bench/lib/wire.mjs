@@ -5,6 +5,8 @@
 //   1 byte   header serialization: 0 JSON, 1 ROCKETMQ binary      3 bytes  header length
 //   header, body
 
+import { fieldsOf, isSigning } from "./secure.mjs";
+
 /** MQVersion.V5_5_0 as the 5.5.0 client sends it. */
 const VERSION = 513;
 const JAVA = 0;
@@ -62,7 +64,7 @@ function frame(serialization, header, body) {
 export function jsonRequest(code, extFields, opaque, body = Buffer.alloc(0)) {
   const header = {
     code,
-    extFields,
+    extFields: fieldsOf(extFields, body),
     flag: FLAG_REQUEST,
     language: "JAVA",
     opaque,
@@ -75,7 +77,7 @@ export function jsonRequest(code, extFields, opaque, body = Buffer.alloc(0)) {
 /** The same request in the ROCKETMQ binary header; opaque stands at byte 8 + 5 of the frame. */
 export function binaryRequest(code, extFields, opaque, body = Buffer.alloc(0)) {
   const fields = Buffer.concat(
-    Object.entries(extFields).map(([key, value]) => {
+    Object.entries(fieldsOf(extFields, body)).map(([key, value]) => {
       const entry = Buffer.alloc(2 + key.length + 4 + Buffer.byteLength(value));
       entry.writeUInt16BE(key.length, 0);
       entry.write(key, 2);
@@ -99,27 +101,31 @@ export function binaryRequest(code, extFields, opaque, body = Buffer.alloc(0)) {
  * One SEND_MESSAGE_V2 frame to be stamped again and again, and where its changing bytes stand.
  * `keyPrefix` makes UNIQ_KEY unique across connections: 24 hex digits; 8 more are patched.
  */
-export function sendTemplate({ topic, bodyBytes, binary, keyPrefix }) {
-  const extFields = {
+export function sendTemplate({ topic, bodyBytes, binary, keyPrefix, queues }) {
+  const born = String(Date.now());
+  const fields = (number, queueId) => ({
     a: "bench_producer",
     b: topic,
     c: "TBW102",
     d: "4",
-    e: "0",
+    e: String(queueId),
     f: "0",
-    g: String(Date.now()),
+    g: born,
     h: "0",
-    i: `UNIQ_KEY\u0001${keyPrefix}00000000\u0002WAIT\u0001true\u0002TAGS\u0001bench\u0002`,
+    i: `UNIQ_KEY\u0001${keyPrefix}${String(number).padStart(8, "0")}\u0002WAIT\u0001true\u0002TAGS\u0001bench\u0002`,
     j: "0",
     k: "false",
     m: "false",
     n: "broker-a",
-  };
+  });
   const body = Buffer.alloc(bodyBytes, "x");
   const encode = binary ? binaryRequest : jsonRequest;
-  const bytes = encode(REQUEST.SEND_MESSAGE_V2, extFields, OPAQUE_BASE, body);
+  const make = (number, queueId) => encode(REQUEST.SEND_MESSAGE_V2, fields(number, queueId), OPAQUE_BASE, body);
+  const bytes = make(0, 0);
   return {
     bytes,
+    /** Signed frames are made beforehand, each with its own key and queue: only opaque, which no signature covers, changes from lap to lap. */
+    frameOf: isSigning() ? (slot) => make(slot, slot % queues) : undefined,
     binary,
     opaqueAt: binary ? 8 + 5 : bytes.indexOf('"opaque":') + '"opaque":'.length,
     keyAt: bytes.indexOf(keyPrefix) + keyPrefix.length,

@@ -1,9 +1,14 @@
 // What is measured, and the goals of each, as ratios Skylark / Apache. A row here is a row of the results table.
 // `load` rows run the lean generator, `java` rows the official Java client 5.5.0, whose own JVM needs a longer warm-up.
 
+import { SETTINGS } from "../../compat-tests/auth/sign.mjs";
+
 const SEND = { load: "send", connections: 4, inFlight: 64, bodyBytes: 128, binary: false };
 const JAVA = { bodyBytes: 128, warmup: 6 };
 const PULL = { load: "pull", connections: 2, inFlight: 8, bodyBytes: 128, backlog: 400_000 };
+
+const ACL = { acl: true };
+const ACL_TLS = { acl: true, tls: true };
 
 /** Ratio goals: `atLeast` and `atMost` by metric. */
 export const WORKLOADS = [
@@ -81,6 +86,28 @@ export const WORKLOADS = [
     config: { flushDiskType: "SYNC_FLUSH" },
     options: SEND,
     goals: { perSecond: { atLeast: 2 } },
+  },
+  // What access control and TLS cost: the rows "send" and "pull" again, every request signed by a user whom the broker knows.
+  {
+    id: "secure-acl-send",
+    title: "send 128 B, 4 x 64, ACL 2.0",
+    config: SETTINGS,
+    options: { ...SEND, ...ACL },
+    goals: {},
+  },
+  {
+    id: "secure-send",
+    title: "send 128 B, 4 x 64, ACL 2.0 and TLS",
+    config: SETTINGS,
+    options: { ...SEND, ...ACL_TLS },
+    goals: {},
+  },
+  {
+    id: "secure-pull",
+    title: "pull of 32, 2 x 8, the newest 8,000, ACL 2.0 and TLS",
+    config: SETTINGS,
+    options: { ...PULL, ...ACL_TLS, last: 1000 },
+    goals: {},
   },
 ];
 

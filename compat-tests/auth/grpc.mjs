@@ -1,8 +1,9 @@
 // Who may do what on the 5.x protocol: every method that Apache's proxy has, called by everybody there can be, of Apache 5.5.0 (broker and
 // proxy in one process) and of Skylark.
 //
-//   node compat-tests/auth/grpc.mjs [--show] [--clients]
+//   node compat-tests/auth/grpc.mjs [--proxy] [--show] [--clients]
 //
+// With --proxy both are a proxy of its own in front of its own brokers, which control access, too (Apache: cluster mode).
 // With --clients the official clients of 5.x (Java, Go) run a few scenarios with credentials, and one of them with a wrong password.
 // Code and words of each refusal are compared; a call that is let through only has to be let through by both.
 
@@ -16,12 +17,15 @@ import { CLIENTS } from "../grpc/lib/clients.mjs";
 import { createResources } from "../grpc/lib/resources.mjs";
 import { Rpc } from "../grpc/lib/rpc.mjs";
 import { makeServer } from "../grpc/lib/servers.mjs";
-import { apacheLib, Missing, WORK } from "../lib/build.mjs";
+import { WORK } from "../lib/build.mjs";
 import { freePorts } from "../lib/ports.mjs";
-import { makeUsers, ROOT, SETTINGS, signed, user } from "./lib.mjs";
+import { compare, jarsOrSkip, keyOf, makeUsers, ROOT, SETTINGS, signed, Tally, user } from "./lib.mjs";
 
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 600;
 const show = process.argv.includes("--show");
+const withProxy = process.argv.includes("--proxy");
+/** Apache's first. */
+const KINDS_OF_SERVERS = withProxy ? ["apache-cluster", "skylark-proxy"] : ["apache-local", "skylark"];
 const UNAUTHORIZED = 40100;
 const DATE = "20260101T000000Z";
 const PRODUCER = 1;
@@ -32,12 +36,18 @@ mkdirSync(LOG_DIR, { recursive: true });
 const clientOutcomes = [];
 const tempDir = mkdtempSync(join(tmpdir(), "skylark-auth-grpc-"));
 
-/** What Apache's proxy is told beyond broker.conf: it asks its own process for users. */
+/** What a proxy is told beyond broker.conf: it asks for users in its own process, or brokers with these credentials. */
 const PROXY_SETTINGS = {
   authenticationEnabled: true,
   authorizationEnabled: true,
   authenticationMetadataProvider: "org.apache.rocketmq.proxy.auth.ProxyAuthenticationMetadataProvider",
   authorizationMetadataProvider: "org.apache.rocketmq.proxy.auth.ProxyAuthorizationMetadataProvider",
+  ...(withProxy
+    ? {
+        enableAclRpcHookForClusterMode: true,
+        innerClientAuthenticationCredentials: SETTINGS.innerClientAuthenticationCredentials,
+      }
+    : {}),
 };
 
 const topic = { name: "T" };
@@ -113,6 +123,8 @@ const COMERS = [
   ...Object.keys(RIGHTS).map((name) => [name, headersOf(user(name))]),
 ];
 
+const nameOf = ([name, , what = ""]) => `${name} ${what}`.trim();
+
 async function firstAnswer(rpc, [name, request, , kind]) {
   if (kind === undefined) return (await rpc.call(name, request)).status;
   if (kind === "stream") return (await rpc.stream(name, request)).find(({ status }) => status)?.status;
@@ -164,7 +176,7 @@ async function answersOf(kind, basePort, lib) {
         const answer = await firstAnswer(rpc, call)
           .then((status) => (status?.code === UNAUTHORIZED ? `${status.code} ${status.message}` : "let through"))
           .catch((error) => `let through (${error.code})`);
-        answers.set(`${call[0]} ${call[2] ?? ""} | ${comer}`, answer.replace(/ \(\d+\)$/, ""));
+        answers.set(keyOf(nameOf(call), comer), answer.replace(/ \(\d+\)$/, ""));
       }
       rpc.close();
     }
@@ -175,41 +187,13 @@ async function answersOf(kind, basePort, lib) {
   }
 }
 
-let lib;
-try {
-  lib = apacheLib();
-} catch (error) {
-  if (!(error instanceof Missing)) throw error;
-  console.log(`!!! SKIPPED auth: ${error.message}`);
-  process.exit(process.env.CI === "true" ? 1 : 0);
-}
-const apache = await answersOf("apache-local", BASE_PORT, lib);
-const skylark = await answersOf("skylark", BASE_PORT + 100, lib);
-let passed = 0;
-let failed = 0;
-for (const [name, , what] of CALLS) {
-  const differences = [];
-  for (const [comer] of COMERS) {
-    const key = `${name} ${what ?? ""} | ${comer}`;
-    const [a, b] = [apache.get(key), skylark.get(key)];
-    if (show) console.log(`${key}: ${a}${a === b ? "" : `  <>  ${b}`}`);
-    // Nobody learns which users there are.
-    if (a !== b && a.replace("User:ghost is not found.", "check signature failed.") !== b) {
-      differences.push(`${comer}: Apache ${a}, Skylark ${b}`);
-    }
-  }
-  if (differences.length === 0) passed++;
-  else {
-    failed++;
-    console.log(`FAILED  ${name} ${what ?? ""}\n    ${differences.join("\n    ")}`);
-  }
-}
-for (const [what, ok, detail] of clientOutcomes) {
-  if (ok) passed++;
-  else failed++;
-  console.log(`${ok ? "passed" : "FAILED"}  ${what}${ok ? "" : `: ${detail}`}`);
-}
+const lib = jarsOrSkip("auth of 5.x");
+const [apache, skylark] = await Promise.all(
+  KINDS_OF_SERVERS.map((kind, i) => answersOf(kind, BASE_PORT + i * 100, lib)),
+);
+const tally = new Tally();
+const asked = CALLS.map(nameOf);
+compare(tally, { asked, comers: COMERS.map(([comer]) => comer), apache, other: skylark, show });
+for (const [what, ok, detail] of clientOutcomes) tally.check(what, ok, ok ? "" : detail);
 rmSync(tempDir, { recursive: true, force: true });
-console.log(`${CALLS.length} calls by ${COMERS.length} comers`);
-console.log(`auth of 5.x: ${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
+tally.end(withProxy ? "auth of a proxy" : "auth of 5.x");

@@ -10,21 +10,17 @@
 // --go, the classic Go client runs a few scenarios with credentials, and one with a wrong password.
 // Rows where Skylark asks for more, on purpose, stand in src/auth/accessRules.ts; there Apache must let everybody through.
 
-import { execFile, execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { RULED, STRICTER } from "../../dist/auth/accessRules.js";
 import { RequestCode } from "../../dist/protocol/generated/requestCodes.js";
 import { RawClient } from "../chaos/lib/client.mjs";
 import { ApacheServer } from "../lib/apache.mjs";
-import { apacheLib, goClient, Missing, WORK } from "../lib/build.mjs";
 import { freePorts } from "../lib/ports.mjs";
-import { runClient } from "../lib/session.mjs";
 import { SkylarkServer } from "../lib/skylark.mjs";
-import { makeUsers, ROOT, SETTINGS, signed, user } from "./lib.mjs";
+import { compileComers, goComers, runComers } from "./comers.mjs";
+import { compare, jarsOrSkip, keyOf, makeUsers, ROOT, SETTINGS, signed, Tally, user, withoutGhost } from "./lib.mjs";
 
 const BASE_PORT = Number(process.env.SKYLARK_COMPAT_PORT ?? 21_000) + 400;
 const show = process.argv.includes("--show");
@@ -36,8 +32,6 @@ const GO_SCENARIOS = ["send-sync", "push-cluster", "transaction-ends"];
 const tempDir = mkdtempSync(join(tmpdir(), "skylark-auth-"));
 const NO_PERMISSION = 16;
 const LIMIT_MS = 10_000;
-const CLIENT_LIMIT_MS = 150_000;
-const COMERS_JAVA = fileURLToPath(new URL("src/Comers.java", import.meta.url));
 
 const ACTIONS = ["Pub", "Sub", "Create", "Update", "Delete", "Get", "List"];
 const KINDS = ["Topic", "Group", "Cluster"];
@@ -181,43 +175,14 @@ const RIGHTS = {
   ),
 };
 
-/** What the official client is told, line by line. */
-async function clientsOf({ namesrvAddr }, root, dir, lib) {
+/** What the official clients are told, line by line. */
+async function clientsOf(server, root, dir, lib) {
   const fields = { topic: "Orders", ...NEEDED.UPDATE_AND_CREATE_TOPIC };
   const made = await root.ask(RequestCode.UPDATE_AND_CREATE_TOPIC, signed(fields, undefined, ROOT));
   if (made.code !== 0) throw new Error(`Orders: ${made.code} ${made.remark}`);
   const comers = [user("app"), { accessKey: "app", secretKey: "wrong" }, user("ghost"), user("reader")];
-  const args = [
-    ...["-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", `-Duser.home=${dir}`],
-    ...["-Drocketmq.client.logUseSlf4j=false", "-Djava.net.preferIPv4Stack=true"],
-    ...["-cp", [tempDir, join(lib, "*")].join(":"), "Comers", namesrvAddr, "Orders", "OrdersGroup"],
-    ...comers.flatMap(({ accessKey, secretKey }) => [accessKey, secretKey]),
-  ];
-  const { stdout } = await promisify(execFile)("java", args, { timeout: CLIENT_LIMIT_MS });
-  const lines = stdout.split("\n").filter((line) => line.startsWith("> "));
-  return new Map(
-    lines.map((line) => `Java client, ${line.slice(2)}`.split(/: (.*)/)).map(([what, outcome]) => [what, outcome]),
-  );
-}
-
-/** Whether the Go client does as it should, with credentials and with a wrong password; "as wanted" or why not. */
-async function goOf(server, kind) {
-  const outcomes = new Map();
-  const client = goClient();
-  for (const secretKey of [ROOT.secretKey, "wrong"]) {
-    const isRight = secretKey === ROOT.secretKey;
-    const names = isRight ? GO_SCENARIOS : GO_SCENARIOS.slice(0, 1);
-    const keys = { ROCKETMQ_ACCESS_KEY: ROOT.accessKey, ROCKETMQ_SECRET_KEY: secretKey };
-    const signing = { ...client, id: "go-2.1.2", env: (home) => ({ ...client.env(home), ...keys }) };
-    const logDir = join(WORK, "logs", "auth", kind);
-    const run = { client: signing, parts: [{ names, server }], parallel: 3, home: join(logDir, secretKey), logDir };
-    const results = await runClient({ ...run, runId: `${kind[0]}${secretKey.length}` });
-    for (const [name, [{ ok, detail }]] of results) {
-      const what = `Go client, ${name}${isRight ? "" : " with a wrong password"}`;
-      outcomes.set(what, ok === isRight ? "as wanted" : `ok ${ok} ${detail}`);
-    }
-  }
-  return outcomes;
+  const java = await runComers(server.namesrvAddr, { lib, classes: tempDir, home: dir, comers });
+  return new Map([...java, ...(withGo ? await goComers(server, GO_SCENARIOS) : [])]);
 }
 
 async function answersOf(kind, name, basePort, lib) {
@@ -244,12 +209,10 @@ async function answersOf(kind, name, basePort, lib) {
           .ask(row.code, ext, row.body, { timeoutMs: LIMIT_MS })
           .then(({ code, remark }) => (isRefusal(code, remark) ? `${code} ${remark}` : "let through"))
           .catch((error) => `no answer: ${error.message}`);
-        answers.set(`${row.name} | ${comer}`, answer);
+        answers.set(keyOf(row.name, comer), answer);
       }
     }
-    const java = await clientsOf(server, root, dir, lib);
-    const go = withGo ? await goOf(server, name) : new Map();
-    return { answers, clients: new Map([...java, ...go]) };
+    return { answers, clients: await clientsOf(server, root, dir, lib) };
   } finally {
     for (const client of clients.values()) client.destroy();
     await server.stopGracefully();
@@ -264,65 +227,40 @@ function isRefusal(code, remark) {
 }
 
 /** Why an answer may differ; undefined: it may not. */
-function reasonFor(row, comer, apache, skylark) {
-  if (comer === "unknown user" && apache === "16 User:ghost is not found." && skylark === "16 check signature failed.")
-    return "nobody learns which users there are";
+function reasonFor(what, apache, skylark) {
   // Signed with the right password it is told, otherwise not.
-  if (STRICTER.has(row.name.split(" ")[0]) && apache === "let through" && /no permission to access/.test(skylark))
-    return "Apache asks for no right";
-  return undefined;
+  return STRICTER.has(what.split(" ")[0]) && apache === "let through" && /no permission to access/.test(skylark)
+    ? "Apache asks for no right"
+    : undefined;
 }
 
-let lib;
-try {
-  lib = apacheLib();
-} catch (error) {
-  if (!(error instanceof Missing)) throw error;
-  console.log(`!!! SKIPPED auth: ${error.message}`);
-  process.exit(process.env.CI === "true" ? 1 : 0);
-}
-execFileSync("javac", ["-nowarn", "-cp", join(lib, "*"), "-d", tempDir, COMERS_JAVA], {
-  stdio: ["ignore", 2, "ignore"],
-});
-const apache = await answersOf("apache", "apache", BASE_PORT, lib);
-const other = await answersOf(self ? "apache" : "skylark", "other", BASE_PORT + 100, lib);
-let passed = 0;
-let failed = 0;
-const declared = new Map();
-for (const row of ROWS) {
-  const differences = [];
-  for (const [comer] of COMERS) {
-    const key = `${row.name} | ${comer}`;
-    const [a, b] = [apache.answers.get(key), other.answers.get(key)];
-    if (show) console.log(`${key}: ${a}${a === b ? "" : `  <>  ${b}`}`);
-    if (a === b) continue;
-    const reason = reasonFor(row, comer, a, b);
-    if (reason === undefined) differences.push(`${comer}: Apache ${a}, other ${b}`);
-    else declared.set(reason, (declared.get(reason) ?? 0) + 1);
-  }
-  if (differences.length === 0) passed++;
-  else {
-    failed++;
-    console.log(`FAILED  ${row.name}\n    ${differences.join("\n    ")}`);
-  }
-}
+const lib = jarsOrSkip("auth");
+compileComers(lib, tempDir);
+// Each is slow to start and then mostly waits for the other's turn: beside each other they take little longer than one.
+const [apache, other] = await Promise.all([
+  answersOf("apache", "apache", BASE_PORT, lib),
+  answersOf(self ? "apache" : "skylark", "other", BASE_PORT + 100, lib),
+]);
+const tally = new Tally();
+compare(
+  tally,
+  {
+    asked: ROWS.map(({ name }) => name),
+    comers: COMERS.map(([comer]) => comer),
+    apache: apache.answers,
+    other: other.answers,
+    show,
+  },
+  reasonFor,
+);
 /** A client's outcome without addresses, and with the one difference that is meant. */
-const told = (outcome) =>
-  outcome
-    ?.replaceAll(/\d+(\.\d+){3}:\d+/g, "<address>")
-    .replaceAll("User:ghost is not found.", "check signature failed.");
+const told = (outcome) => withoutGhost(outcome?.replaceAll(/\d+(\.\d+){3}:\d+/g, "<address>"));
 const steps = new Set([...apache.clients.keys(), ...other.clients.keys()]);
 for (const step of steps) {
   const [a, b] = [told(apache.clients.get(step)), told(other.clients.get(step))];
   const ok = a === b && (!step.startsWith("Go ") || a === "as wanted");
-  if (ok) passed++;
-  else failed++;
-  console.log(`${ok ? "passed" : "FAILED"}  ${step}: ${a}${a === b ? "" : `, other ${b}`}`);
+  tally.check(step, ok, `${a}${a === b ? "" : `, other ${b}`}`);
 }
-if (steps.size === 0) failed++;
+if (steps.size === 0) tally.check("the official client said something", false);
 rmSync(tempDir, { recursive: true, force: true });
-console.log(
-  `${ROWS.length} requests by ${COMERS.length} comers; declared differences: ${JSON.stringify(Object.fromEntries(declared))}`,
-);
-console.log(`auth: ${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
+tally.end("auth");

@@ -1,4 +1,5 @@
-// Crowds of connections that are not malformed but rude: clients that pull and never read, and a flood of connections.
+// Crowds of connections that are not malformed but rude: clients that pull and never read, floods of connections, handshakes and requests that
+// begin and do not end, one client that makes thousands of topics.
 
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -6,6 +7,7 @@ import { createTopic, RawClient, sendHeader } from "../chaos/lib/client.mjs";
 import { CODE, encodeRequest, properties } from "../chaos/lib/wire.mjs";
 
 const BACKLOG_TOPIC = "FuzzBacklog";
+const DELETE_TOPIC = 215;
 
 /** Stores messages for the slow readers to ask for. */
 export async function fillBacklog(port, messages, bytes) {
@@ -89,6 +91,68 @@ function open(port, number) {
       resolve(socket);
     });
   });
+}
+
+/** Connections that begin a TLS handshake and say no more. */
+export async function halfHandshakes(port, count) {
+  const flooded = await flood(port, count);
+  // The beginning of a record of type handshake, which announces 500 bytes.
+  for (const socket of flooded.sockets) socket.write(Buffer.from([22, 3, 1, 1, 244, 1, 0, 1, 240, 3, 3]));
+  return flooded;
+}
+
+/** Connections that announce a large request and send a byte now and then. */
+export async function slowloris(port, count, everyMs) {
+  const flooded = await flood(port, count);
+  const head = Buffer.alloc(4);
+  head.writeInt32BE(8 * 1024 * 1024);
+  for (const socket of flooded.sockets) socket.write(head);
+  const timer = setInterval(() => {
+    for (const socket of flooded.sockets) if (!socket.destroyed) socket.write("x");
+  }, everyMs);
+  const { close } = flooded;
+  flooded.close = () => {
+    clearInterval(timer);
+    return close();
+  };
+  return flooded;
+}
+
+/** Connections that send all of a large request but its last byte. */
+export async function almostWhole(port, count, bytes) {
+  const flooded = await flood(port, count);
+  const frame = Buffer.alloc(bytes + 3, 1);
+  frame.writeInt32BE(bytes);
+  for (const socket of flooded.sockets) {
+    await new Promise((resolve) => {
+      socket.once("close", resolve);
+      socket.write(frame, resolve);
+    });
+  }
+  return flooded;
+}
+
+/** One client sends to ever new topics; how many were made, and what the first refusal said. */
+export async function manyTopics(port, count) {
+  const client = await RawClient.open({ port });
+  const made = [];
+  let refusal;
+  let next = 0;
+  const one = async () => {
+    while (next < count) {
+      const topic = `Flood${next++}`;
+      const header = sendHeader({ group: "FloodProducers", topic, queueId: 0, properties: "" });
+      const { code, remark } = await client.ask(CODE.SEND, header, Buffer.from("x"));
+      if (code === 0) made.push(topic);
+      else refusal ??= `${code} ${remark}`;
+    }
+  };
+  await Promise.all(Array.from({ length: 32 }, one));
+  const remove = async () => {
+    for (const topic of made) await client.ask(DELETE_TOPIC, { topic });
+    client.destroy();
+  };
+  return { made: made.length, refusal, remove };
 }
 
 async function closeAll(sockets) {

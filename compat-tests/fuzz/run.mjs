@@ -3,6 +3,8 @@
 //   --frames 1000000   malformed frames to send (the crowds come after the full run only)
 //   --seed N           plays a run again; with --connection M only that connection's script
 //   --parallel 32      attacking connections at a time
+//   --floods           no malformed frames, only crowds: connections in a burst, handshakes and requests that begin and do not end, topics by the
+//                      thousand
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +15,7 @@ import { RawClient } from "../chaos/lib/client.mjs";
 import { newSeed, readOptions } from "../chaos/lib/options.mjs";
 import { Skylark } from "../chaos/lib/servers.mjs";
 import { CODE } from "../chaos/lib/wire.mjs";
-import { fillBacklog, flood, slowReaders } from "./crowd.mjs";
+import { almostWhole, fillBacklog, flood, halfHandshakes, manyTopics, slowloris, slowReaders } from "./crowd.mjs";
 import { HealthyPair, TOPIC } from "./healthy.mjs";
 import { MemoryWatch, openFiles, rssMiB } from "./watch.mjs";
 
@@ -31,6 +33,14 @@ const SLOW_PULLS = 400;
 const BACKLOG = { messages: 8_000, bytes: 4_000 };
 const FLOOD = 5_000;
 const FULL_RUN = 200_000;
+/** Of the floods. */
+const RUDE = 2_000;
+const HANDSHAKE_MS = 10_000;
+const UNFINISHED_MIB = 64;
+const UNFINISHED = { connections: 60, bytes: 8 * 1024 * 1024 };
+const TOPICS = { asked: 4_000, allowed: 3_000 };
+/** What a flood may leave behind in resident memory, which is given back late. */
+const LEFT_MIB = 120;
 
 const options = readOptions({
   frames: 1_000_000,
@@ -39,6 +49,7 @@ const options = readOptions({
   parallel: 32,
   port: 27100,
   crowds: false,
+  floods: false,
   keep: false,
 });
 const results = [];
@@ -49,7 +60,9 @@ const server = new Skylark({
   brokerPort: options.port + 10,
   // Topics by the thousand are what these frames ask for, rightly granted; what is tested here is what they must not get.
   settings: {
-    autoCreateTopicEnable: false,
+    autoCreateTopicEnable: options.floods,
+    "limit.unfinishedRequestBytes": UNFINISHED_MIB * 1024 * 1024,
+    "limit.topicsPerClient": TOPICS.allowed,
     mappedFileSizeCommitLog: 64 * 1024 * 1024,
     mappedFileSizeConsumeQueue: 20_000,
   },
@@ -219,7 +232,79 @@ async function crowd(pair) {
   check("flood: files closed", Math.abs(left) <= 5, `${left} more than before`);
 }
 
-console.log(`== malformed frames: ${options.frames}, seed ${options.seed}`);
+/** The pace and the memory of a server while something is done to it. */
+async function during(name, pair, { peakMiB, ms = 0 }, act) {
+  const before = await pair.measure(BASELINE_MS);
+  const base = rssMiB(server.pid);
+  const watch = new MemoryWatch(server.pid, 100);
+  const from = pair.mark();
+  const done = await act();
+  if (ms > 0) await sleep(ms);
+  const kept = pair.since(from);
+  watch.stop();
+  alive(name);
+  if (exit !== undefined) return done;
+  paceChecks(name, before, kept, pair);
+  check(
+    `${name}: memory bounded`,
+    watch.peak - base <= peakMiB,
+    `${base.toFixed(0)} MiB before, peak ${watch.peak.toFixed(0)}`,
+  );
+  return done;
+}
+
+async function isTrueWithin(ms, holds) {
+  const until = performance.now() + ms;
+  while (!holds() && performance.now() < until) await sleep(100);
+  return holds();
+}
+
+const openOf = ({ sockets }) => sockets.filter((socket) => !socket.destroyed).length;
+
+async function floods(pair) {
+  const base = rssMiB(server.pid);
+  const half = await during("half-open handshakes", pair, { peakMiB: 300, ms: 3_000 }, () =>
+    halfHandshakes(options.port + 10, RUDE),
+  );
+  const closed = await isTrueWithin(6 * HANDSHAKE_MS, () => openOf(half) === 0);
+  check("half-open handshakes: all closed in time", closed, `${openOf(half)} of ${RUDE} still open`);
+  await half.close();
+
+  const slow = await during("slowloris", pair, { peakMiB: 200, ms: 8_000 }, () =>
+    slowloris(options.port + 10, RUDE, 500),
+  );
+  check("slowloris: connections", openOf(slow) > 0, `${openOf(slow)} of ${RUDE} open, a byte each in half a second`);
+  await slow.close();
+
+  const { connections, bytes } = UNFINISHED;
+  const whole = await during("unfinished requests", pair, { peakMiB: UNFINISHED_MIB + 200, ms: 2_000 }, () =>
+    almostWhole(options.port + 10, connections, bytes),
+  );
+  const fitting = (UNFINISHED_MIB * 1024 * 1024) / bytes;
+  const bounded = await isTrueWithin(30_000, () => openOf(whole) <= fitting);
+  check(
+    "unfinished requests: the oldest are cut off",
+    bounded,
+    `${openOf(whole)} of ${connections} left, ${fitting} fit`,
+  );
+  await whole.close();
+
+  const topics = await during("topics", pair, { peakMiB: 300 }, () => manyTopics(options.port + 10, TOPICS.asked));
+  check(
+    "topics: as many as one address may make",
+    topics.made === TOPICS.allowed,
+    `${topics.made} made, then ${topics.refusal}`,
+  );
+  await topics.remove();
+  const returned = await isTrueWithin(30_000, () => rssMiB(server.pid) <= base + LEFT_MIB);
+  check(
+    "floods: memory returns",
+    returned,
+    `${base.toFixed(0)} MiB before, ${rssMiB(server.pid).toFixed(0)} after all of them`,
+  );
+}
+
+console.log(options.floods ? "== floods" : `== malformed frames: ${options.frames}, seed ${options.seed}`);
 try {
   await server.start();
   server.exited.then((how) => {
@@ -228,8 +313,11 @@ try {
   const pair = await HealthyPair.start(options.port + 10, PACE_PER_SECOND);
   await pair.measure(1_500);
   const before = await pair.measure(BASELINE_MS);
-  await frames(pair, before);
-  if (exit === undefined && (options.crowds || options.frames >= FULL_RUN)) {
+  if (options.floods) {
+    await crowd(pair);
+    if (exit === undefined) await floods(pair);
+  } else await frames(pair, before);
+  if (exit === undefined && !options.floods && (options.crowds || options.frames >= FULL_RUN)) {
     await slow(pair);
     await crowd(pair);
   }

@@ -11,12 +11,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { SETTINGS as AUTH_SETTINGS, ROOT } from "../auth/lib.mjs";
 import { ApacheServer } from "../lib/apache.mjs";
 import { apacheLib, Missing, WORK } from "../lib/build.mjs";
 import { freePorts } from "../lib/ports.mjs";
 import { writeTable } from "../lib/readme.mjs";
 import { SkylarkServer } from "../lib/skylark.mjs";
-import { AUTH_SCRIPT, AUTH_SETTINGS, ROOT } from "./cases/auth.mjs";
+import { AUTH_SCRIPT } from "./cases/auth.mjs";
 import { buildDriver, Driver } from "./driver.mjs";
 import { judge } from "./judge.mjs";
 import { run } from "./lib.mjs";

@@ -1,19 +1,24 @@
 // TLS of the remoting ports, the same questions and clients to Apache and to Skylark, both told by the same -Dtls.* flags.
 //
-//   node compat-tests/tls/run.mjs [--server apache|skylark] [--part probes|client] [--keep]
+//   node compat-tests/tls/run.mjs [--server apache|skylark] [--part probes|client|renewal] [--keep]
 //
 // First, what a NameServer does with plain and TLS connections of every kind, mode by mode: answered or closed. Then the official Java client
 // with -Dtls.enable=true against NameServer and broker that take TLS only, each side verifying the other, and the same client without
-// TLS, without its certificate, and with a certificate that nobody knows. Prints a line each and "N passed, N failed".
+// TLS, without its certificate, and with a certificate that nobody knows. Last, certificates are renewed while messages are sent, by connections that
+// stay and by ever new ones: none may fail, and new ones must see the new certificate. Prints a line each and "N passed, N failed".
 
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import { parseArgs } from "node:util";
 import { seededRandom } from "../../dist/base/random.js";
 import { selfSigned } from "../../dist/tls/certificate.js";
+import { createTopic, RawClient, sendHeader } from "../chaos/lib/client.mjs";
+import { CODE, properties as propertiesOf } from "../chaos/lib/wire.mjs";
 import { ApacheServer } from "../lib/apache.mjs";
 import { apacheLib, javaClient, Missing, WORK } from "../lib/build.mjs";
 import { Ports } from "../lib/ports.mjs";
@@ -27,7 +32,7 @@ const PROBE_LIMIT_MS = 15_000;
 const { values: options } = parseArgs({
   options: {
     server: { type: "string", multiple: true, default: ["apache", "skylark"] },
-    part: { type: "string", multiple: true, default: ["probes", "client"] },
+    part: { type: "string", multiple: true, default: ["probes", "client", "renewal"] },
     keep: { type: "boolean", default: false },
   },
 });
@@ -52,15 +57,21 @@ let passed = 0;
 let failed = 0;
 
 /** Certificate and key of each party, PEM files. Each is its own authority. */
+const TWENTY_YEARS_MS = 20 * 365 * 86_400_000;
 const parties = Object.fromEntries(
-  ["server", "client", "stranger"].map((name, i) => {
-    const { cert, key } = selfSigned(Date.now(), seededRandom(i + 1));
+  ["server", "client", "stranger", "expired"].map((name, i) => {
+    const madeAt = Date.now() - (name === "expired" ? TWENTY_YEARS_MS : 0);
+    const { cert, key } = selfSigned(madeAt, seededRandom(i + 1));
     const files = { cert: join(tempDir, `${name}.crt`), key: join(tempDir, `${name}.key`) };
     writeFileSync(files.cert, cert);
     writeFileSync(files.key, key);
     return [name, { cert, key, files }];
   }),
 );
+
+/** Whom servers trust that verify: one whose certificate is good, and one whose certificate was. */
+const TRUSTED = join(tempDir, "trusted.crt");
+writeFileSync(TRUSTED, parties.client.cert + parties.expired.cert);
 
 const CERTIFICATE = {
   "tls.test.mode.enable": "false",
@@ -70,7 +81,7 @@ const CERTIFICATE = {
 const VERIFYING = {
   ...CERTIFICATE,
   "tls.server.authClient": "true",
-  "tls.server.trustCertPath": parties.client.files.cert,
+  "tls.server.trustCertPath": TRUSTED,
 };
 
 /** The ways to come, and what each mode says to them: a for answered, - for closed, in this order. */
@@ -81,6 +92,8 @@ const COMERS = [
   ["TLS 1.3", { minVersion: "TLSv1.3" }],
   ["known certificate", parties.client],
   ["unknown certificate", parties.stranger],
+  ["expired certificate", parties.expired],
+  ["half a handshake", "half"],
 ];
 const MODES = [
   ["no flags", {}],
@@ -120,6 +133,10 @@ function requestFrame() {
 function probe(port, tls) {
   return new Promise((resolve) => {
     const address = { host: "127.0.0.1", port };
+    if (tls === "half") {
+      halfHandshake(address).then(resolve);
+      return;
+    }
     const { cert, key, ...more } = tls ?? {};
     const socket =
       tls === undefined ? connect(address) : connectTls({ ...address, ...more, cert, key, rejectUnauthorized: false });
@@ -133,6 +150,25 @@ function probe(port, tls) {
     socket.on("close", () => end("-"));
     socket.on("data", () => end("a"));
     socket.once(tls === undefined ? "connect" : "secureConnect", () => socket.write(requestFrame()));
+  });
+}
+
+/** Begins a TLS handshake and ends the connection in the middle of it. */
+function halfHandshake(address) {
+  return new Promise((resolve) => {
+    const socket = connect(address);
+    const timer = setTimeout(() => end("?"), PROBE_LIMIT_MS);
+    const end = (answer) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.on("error", () => end("-"));
+    socket.on("close", () => end("-"));
+    // An alert is no answer.
+    socket.on("data", () => {});
+    // The beginning of a ClientHello whose record announces 500 bytes.
+    socket.once("connect", () => socket.end(Buffer.from([22, 3, 1, 1, 244, 1, 0, 1, 240, 3, 3, 1, 2, 3])));
   });
 }
 
@@ -211,6 +247,96 @@ async function scenarios(kind) {
   }
 }
 
+const RENEWALS = 3;
+/** Apache looks at files every half second, Skylark within a second. */
+const RENEWAL_LIMIT_MS = 60_000;
+const SENDERS = 4;
+const SENDS_EACH = 25;
+
+/** A raw client over TLS. */
+function openTls(port) {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({ host: "127.0.0.1", port, rejectUnauthorized: false });
+    socket.once("error", reject);
+    socket.once("secureConnect", () => resolve({ socket, client: new RawClient(socket) }));
+  });
+}
+
+/** Sends on one connection after another, a few messages on each, until `done`. */
+async function sendOn(port, topic, number, state) {
+  for (let i = 0; !state.done; i++) {
+    let held;
+    try {
+      held = await openTls(port);
+      for (let k = 0; k < SENDS_EACH; k++) {
+        const key = `R${number}-${i}-${k}`;
+        const header = sendHeader({ group: "P", topic, queueId: 0, properties: propertiesOf({ UNIQ_KEY: key }) });
+        const { code, remark } = await held.client.ask(CODE.SEND, header, Buffer.from("x"));
+        if (code === 0) state.sent++;
+        else state.failures.push(`${code} ${remark}`);
+      }
+    } catch (error) {
+      state.failures.push(error.message);
+      await sleep(100);
+    } finally {
+      held?.client.destroy();
+    }
+  }
+}
+
+/** The serial number of the certificate that a new connection is shown. */
+async function shownSerial(port) {
+  const { socket, client } = await openTls(port);
+  const { serialNumber } = socket.getPeerX509Certificate();
+  client.destroy();
+  return serialNumber;
+}
+
+async function renewal(kind) {
+  const dir = join(tempDir, `${kind}-renewal`);
+  mkdirSync(dir, { recursive: true });
+  const files = { cert: join(dir, "renewed.crt"), key: join(dir, "renewed.key") };
+  const put = (certificate) => {
+    // A whole file takes the place of a whole file, as tools that renew certificates do it.
+    for (const what of ["key", "cert"]) {
+      writeFileSync(`${files[what]}.new`, certificate[what]);
+      renameSync(`${files[what]}.new`, files[what]);
+    }
+    return new X509Certificate(certificate.cert).serialNumber;
+  };
+  put(parties.server);
+  const paths = { "tls.server.certPath": files.cert, "tls.server.keyPath": files.key };
+  const server = serverOf(kind, dir, { ...CERTIFICATE, ...paths }, await ports.take());
+  const state = { done: false, sent: 0, failures: [] };
+  try {
+    await server.start();
+    const { client } = await openTls(server.brokerPort);
+    await createTopic(client, "Renewed", 1);
+    const senders = Array.from({ length: SENDERS }, (_, i) => sendOn(server.brokerPort, "Renewed", i, state));
+    let seen = 0;
+    for (let i = 0; i < RENEWALS; i++) {
+      const serial = put(selfSigned(Date.now(), seededRandom(100 + i)));
+      const until = performance.now() + RENEWAL_LIMIT_MS;
+      while (performance.now() < until && (await shownSerial(server.brokerPort)) !== serial) await sleep(200);
+      if ((await shownSerial(server.brokerPort)) === serial) seen++;
+      const sent = state.sent;
+      while (performance.now() < until && state.sent < sent + SENDERS * SENDS_EACH) await sleep(50);
+    }
+    // A connection of before all of them is still good.
+    const old = await client.number(CODE.MAX_OFFSET, { topic: "Renewed", queueId: 0 });
+    state.done = true;
+    await Promise.all(senders);
+    client.destroy();
+    check(`${kind}: new connections see each of ${RENEWALS} new certificates`, seen === RENEWALS, `${seen}`);
+    const failed = `${state.failures.length} failed${state.failures.length > 0 ? `, first: ${state.failures[0]}` : ""}`;
+    check(`${kind}: no send fails meanwhile`, state.failures.length === 0 && old > 0, `${state.sent} sent, ${failed}`);
+  } finally {
+    state.done = true;
+    await server.stopGracefully();
+    keep(dir);
+  }
+}
+
 const width = Math.max(...MODES.map(([name]) => name.length));
 console.log(`a: answered, -: closed; in this order: ${COMERS.map(([name]) => name).join(", ")}`);
 for (const [name, properties] of options.part.includes("probes") ? MODES : []) {
@@ -220,6 +346,7 @@ for (const [name, properties] of options.part.includes("probes") ? MODES : []) {
   check(name.padEnd(width), !seen[0].includes("?") && seen.every((letters) => letters === seen[0]), shown);
 }
 for (const kind of options.part.includes("client") ? options.server : []) await scenarios(kind);
+for (const kind of options.part.includes("renewal") ? options.server : []) await renewal(kind);
 if (options.keep) console.log(`files kept in ${tempDir}`);
 else rmSync(tempDir, { recursive: true, force: true });
 console.log(`tls: ${passed} passed, ${failed} failed`);

@@ -1,10 +1,64 @@
 /**
  * Every bound that keeps memory and time finite whatever clients do, each with its reason. A limit that Apache makes
- * configurable lives in the option table instead.
+ * configurable lives in the option table instead; those that only an operator can judge have keys of ours (KEYED_LIMITS).
  */
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+
+/** A limit that broker.conf and namesrv.conf may set. */
+export interface KeyedLimit {
+  readonly value: number;
+  /** What goes wrong without it, for docs and help. */
+  readonly reason: string;
+}
+
+/** By key. Generous: what works with Apache must not be refused, only what would take the server from everybody else. */
+export const KEYED_LIMITS = {
+  "limit.connectionsPerAddress": {
+    value: 20_000,
+    reason:
+      "connections of one address, all ports of the process together: one machine must not take all of its open files",
+  },
+  "limit.unfinishedRequestBytes": {
+    value: 512 * MIB,
+    reason:
+      "bytes of remoting requests that have begun to arrive and are not whole: above it who began first and has not finished is cut off",
+  },
+  "limit.unsentAnswerBytes": {
+    value: 1024 * MIB,
+    reason:
+      "bytes of answers that clients do not take, counted as 1 MiB for each connection that is behind: above it who has been behind for longest is cut off",
+  },
+  "limit.topics": {
+    value: 500_000,
+    reason: "topics of the broker: all are in memory, in one file and in every registration",
+  },
+  "limit.groups": {
+    value: 500_000,
+    reason: "consumer groups of the broker: all are in memory and in one file",
+  },
+  "limit.topicsPerClient": {
+    value: 50_000,
+    reason: "topics that the first messages from one address have made since the start; mqadmin may make more",
+  },
+  "limit.groupsPerClient": {
+    value: 50_000,
+    reason: "groups that the first members at one address have made since the start; mqadmin may make more",
+  },
+} as const satisfies Record<string, KeyedLimit>;
+
+export type LimitKey = keyof typeof KEYED_LIMITS;
+/** The limits in force. */
+export type Limits = Readonly<Record<LimitKey, number>>;
+
+/** What holds where nobody says otherwise. */
+export const DEFAULT_LIMITS = Object.fromEntries(
+  Object.entries(KEYED_LIMITS).map(([key, { value }]) => [key, value]),
+) as Limits;
+
+/** Addresses whose own topics and groups are counted; the one that made something longest ago is forgotten first. */
+export const COUNTED_ADDRESSES_MAX = 10_000;
 
 /** Largest frame accepted (Apache: com.rocketmq.remoting.frameMaxLength, 16 MiB). */
 export const FRAME_BYTES_MAX = 16 * MIB;

@@ -4,6 +4,7 @@
  * the JSON they came in. Refuses wrong attributes by throwing with Apache's message.
  */
 import type { Clock } from "../base/clock.ts";
+import { DEFAULT_LIMITS, type Limits } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import { isLmq } from "../message/lmq.ts";
 import { type DataVersion, nextDataVersion } from "../protocol/bodies/dataVersion.ts";
@@ -15,6 +16,7 @@ import {
 } from "../protocol/bodies/subscriptionGroup.ts";
 import type { MetadataFile } from "../store/metadataFile.ts";
 import { alterAttributes, GROUP_ATTRIBUTES } from "./attributes.ts";
+import { Creations } from "./creations.ts";
 import { groupNameProblem } from "./names.ts";
 import { TableFile } from "./tableFile.ts";
 
@@ -47,8 +49,16 @@ export class Groups {
   readonly #table = new Map<string, SubscriptionGroupConfig>();
   readonly #forbidden = new Map<string, Map<string, number>>();
   readonly #saving: TableFile;
+  readonly #creations: Creations;
 
-  constructor(options: GroupOptions, file: MetadataFile, clock: Clock, log: Logger) {
+  constructor(options: GroupOptions, file: MetadataFile, clock: Clock, log: Logger, limits: Limits = DEFAULT_LIMITS) {
+    this.#creations = new Creations({
+      what: "groups",
+      max: limits["limit.groups"],
+      maxKey: "limit.groups",
+      perClient: limits["limit.groupsPerClient"],
+      perClientKey: "limit.groupsPerClient",
+    });
     this.#options = options;
     this.#file = file;
     this.#clock = clock;
@@ -64,9 +74,18 @@ export class Groups {
     return this.#table.get(group) ?? this.#light(group);
   }
 
-  /** The config of a group, created when missing and allowed (autoCreateSubscriptionGroup). Hot like {@link get}. */
-  find(group: string): SubscriptionGroupConfig | undefined {
-    return this.get(group) ?? this.#create(group);
+  /**
+   * The config of a group, created when missing and allowed (autoCreateSubscriptionGroup). Hot like {@link get}.
+   * @param by `host:port` of the client whose use makes it
+   */
+  find(group: string, by?: string): SubscriptionGroupConfig | undefined {
+    return this.get(group) ?? this.#create(group, by);
+  }
+
+  /** Why a client may not make another group by using it, for a remark; empty when no limit says so. */
+  creationRefusal(by?: string): string {
+    const reason = this.#creations.refuse(this.#table.size, by);
+    return reason === undefined ? "" : ` Not created: ${reason}`;
   }
 
   /** LmqSubscriptionGroupManager: the defaults, never stored. */
@@ -109,6 +128,8 @@ export class Groups {
       for (const config of configs) {
         if (this.#light(config.groupName) !== undefined) continue;
         const current = this.#table.get(config.groupName);
+        const refusal = current === undefined ? this.#creations.refuse(this.#table.size) : undefined;
+        if (refusal !== undefined) throw new Error(refusal);
         config.attributes = alterAttributes(
           current === undefined,
           GROUP_ATTRIBUTES,
@@ -196,11 +217,17 @@ export class Groups {
     });
   }
 
-  #create(group: string): SubscriptionGroupConfig | undefined {
+  #create(group: string, by: string | undefined): SubscriptionGroupConfig | undefined {
     const mayCreate =
       this.#options.autoCreateSubscriptionGroup ||
       (this.#options.enableCreateSysGroup && group.startsWith(SYSTEM_GROUP_PREFIX));
     if (!mayCreate || groupNameProblem(group) !== undefined) return undefined;
+    const refusal = this.#creations.refuse(this.#table.size, by);
+    if (refusal !== undefined) {
+      this.#log.warn({ group, client: by, reason: refusal }, "subscription group not created");
+      return undefined;
+    }
+    this.#creations.count(by);
     const config = newSubscriptionGroupConfig(group);
     this.#table.set(group, config);
     this.#log.info({ group }, "subscription group created");

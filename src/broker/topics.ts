@@ -4,7 +4,7 @@
  * are wrong by throwing with Apache's message.
  */
 import type { Clock } from "../base/clock.ts";
-import { TOPIC_QUEUES_MAX } from "../base/limits.ts";
+import { DEFAULT_LIMITS, type Limits, TOPIC_QUEUES_MAX } from "../base/limits.ts";
 import type { Logger } from "../base/log.ts";
 import { isLmq } from "../message/lmq.ts";
 import { type DataVersion, nextDataVersion } from "../protocol/bodies/dataVersion.ts";
@@ -19,6 +19,7 @@ import { decodeTopicConfigWrapper } from "../protocol/bodies/topicConfigWrapper.
 import { writeJavaJson } from "../protocol/javaJson.ts";
 import type { MetadataFile } from "../store/metadataFile.ts";
 import { alterAttributes, TOPIC_ATTRIBUTES } from "./attributes.ts";
+import { Creations } from "./creations.ts";
 import { isInherited } from "./model.ts";
 import {
   AUTO_CREATE_TOPIC,
@@ -73,10 +74,18 @@ export class Topics {
   readonly #system = new Set<string>(commonSystemTopics());
   readonly #listeners: TopicsChanged[] = [];
   readonly #saving: TableFile;
+  readonly #creations: Creations;
   /** The file was there and whole: what is not in it, the broker does not have. */
   #known = false;
 
-  constructor(options: TopicOptions, file: MetadataFile, clock: Clock, log: Logger) {
+  constructor(options: TopicOptions, file: MetadataFile, clock: Clock, log: Logger, limits: Limits = DEFAULT_LIMITS) {
+    this.#creations = new Creations({
+      what: "topics",
+      max: limits["limit.topics"],
+      maxKey: "limit.topics",
+      perClient: limits["limit.topicsPerClient"],
+      perClientKey: "limit.topicsPerClient",
+    });
     this.#options = options;
     this.#file = file;
     this.#clock = clock;
@@ -166,6 +175,11 @@ export class Topics {
     return this.#saving.stop();
   }
 
+  /** Why a client may not make another topic by sending to it; undefined when no limit says so. */
+  creationRefusal(by?: string): string | undefined {
+    return this.#creations.refuse(this.#table.size, by);
+  }
+
   /**
    * The topic of a send, created from `defaultTopic` when it does not exist and that one lets others inherit.
    * undefined when the topic does not exist and may not be created.
@@ -195,6 +209,12 @@ export class Topics {
       );
       return undefined;
     }
+    const refusal = this.creationRefusal(producer);
+    if (refusal !== undefined) {
+      this.#log.warn({ topic, producer, reason: refusal }, "topic not created");
+      return undefined;
+    }
+    this.#creations.count(producer);
     const queueNums = Math.max(0, Math.min(clientQueueNums, parent.writeQueueNums));
     return this.#add(
       newTopicConfig(topic, {
@@ -248,6 +268,8 @@ export class Topics {
       for (const config of configs) {
         if (this.#isLight(config.topicName)) continue;
         const current = this.#table.get(config.topicName);
+        const refusal = current === undefined ? this.creationRefusal() : undefined;
+        if (refusal !== undefined) throw new Error(refusal);
         config.attributes = alterAttributes(
           current === undefined,
           TOPIC_ATTRIBUTES,

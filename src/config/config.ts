@@ -3,6 +3,7 @@
  * problems at once); what merely has no effect becomes a warning. Mirrors MixAll.properties2Object and
  * org.apache.rocketmq.remoting.Configuration, which do the same silently.
  */
+import { isLimitKey } from "./limits.ts";
 import { type Machine, resolveDefault } from "./machine.ts";
 import { nearestKey } from "./nearest.ts";
 import { ConfigError, coerce, type Option, type OptionValue, textOf } from "./option.ts";
@@ -165,8 +166,8 @@ function readEntries(table: OptionTable, entries: ReadonlyMap<string, string>): 
       warnings.push(`${written}=${shown(row, text.trim())} has no effect here (an option of Apache's ${row.apache})`);
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  // TLS keys are read by loadTls, and kept among the given ones.
-  const strange = [...unknown.keys()].filter((key) => !isTlsKey(key));
+  // TLS keys are read by loadTls, limits by loadLimits, and kept among the given ones.
+  const strange = [...unknown.keys()].filter((key) => !isTlsKey(key) && !isLimitKey(key));
   return { known, unknown, warnings: [...unknownKeys(table, strange), ...warnings] };
 }
 

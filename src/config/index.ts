@@ -14,6 +14,7 @@ export { environmentOptions, jvmVariablesLine, type Role } from "./environment.t
 export type { BrokerOptions } from "./generated/brokerOptions.ts";
 export type { NamesrvOptions } from "./generated/namesrvOptions.ts";
 export type { ProxyOptions } from "./generated/proxyOptions.ts";
+export { loadLimits } from "./limits.ts";
 export { LOOPBACK_MACHINE, type Machine } from "./machine.ts";
 export {
   forbiddenNamesrvKeys,

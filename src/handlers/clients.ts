@@ -42,7 +42,7 @@ function heartbeat(parts: Parts, call: Call): Reply {
   let subscriptionsChanged = !v2;
   for (const consumer of data.consumerDataSet) {
     if (parts.config.rejectPullConsumerEnable && consumer.consumeType === "CONSUME_ACTIVELY") continue;
-    const group = parts.groups.find(consumer.groupName);
+    const group = parts.groups.find(consumer.groupName, call.caller.address);
     if (group === undefined) continue;
     createRetryTopic(parts, consumer, group.retryQueueNums);
     parts.clients.registerConsumer(

@@ -225,9 +225,12 @@ export class PopService {
           `consumer:[/${address}]`,
       );
     }
-    const group = groups.find(ask.group);
+    const group = groups.find(ask.group, address);
     if (group === undefined) {
-      return refuse("SUBSCRIPTION_GROUP_NOT_EXIST", `subscription group [${ask.group}] does not exist, ${FAQ_HINT}`);
+      return refuse(
+        "SUBSCRIPTION_GROUP_NOT_EXIST",
+        `subscription group [${ask.group}] does not exist, ${FAQ_HINT}${groups.creationRefusal(address)}`,
+      );
     }
     if (!group.consumeEnable) return refuse("NO_PERMISSION", `subscription group no permission, ${ask.group}`);
     const filter = filterOf(this.#filters, ask.exp, ask.expType);

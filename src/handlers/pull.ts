@@ -116,7 +116,7 @@ export class Puller {
     if (call.view.code === RequestCode.LITE_PULL_MESSAGE && !config.litePullMessageEnable) {
       return forbidden(BY_BROKER, `the broker[${config.brokerIP1}] for lite pull consumer is forbidden`);
     }
-    const group = pullingGroup(this.#parts, request.group);
+    const group = pullingGroup(this.#parts, request.group, call.caller.address);
     if ("code" in group) return group;
     const topic = pulledTopic(this.#parts, request.topic);
     if ("code" in topic) return topic;

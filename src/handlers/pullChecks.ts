@@ -23,11 +23,21 @@ export function unreadableBroker({ config }: Pick<BrokerParts, "config">): Reply
   return forbidden(BY_BROKER, `the broker[${config.brokerIP1}] pulling message is forbidden`);
 }
 
-/** The group that pulls, made when it may be. */
-export function pullingGroup({ groups }: Pick<BrokerParts, "groups">, name: string): SubscriptionGroupConfig | Reply {
-  const group = groups.find(name);
+/**
+ * The group that pulls, made when it may be.
+ * @param by `host:port` of the client
+ */
+export function pullingGroup(
+  { groups }: Pick<BrokerParts, "groups">,
+  name: string,
+  by?: string,
+): SubscriptionGroupConfig | Reply {
+  const group = groups.find(name, by);
   if (group === undefined) {
-    return refuse("SUBSCRIPTION_GROUP_NOT_EXIST", `subscription group [${name}] does not exist, ${FAQ_HINT}`);
+    return refuse(
+      "SUBSCRIPTION_GROUP_NOT_EXIST",
+      `subscription group [${name}] does not exist, ${FAQ_HINT}${groups.creationRefusal(by)}`,
+    );
   }
   return group.consumeEnable ? group : forbidden(BY_GROUP, `subscription group no permission, ${name}`);
 }

@@ -38,9 +38,11 @@ async function sendBack(parts: Parts, call: Call<ConsumerSendMsgBackRequestHeade
   const group = need(call.header.group, "group");
   const logOffset = need(call.header.offset, "offset");
   const delayLevel = need(call.header.delayLevel, "delayLevel");
-  const groupConfig = parts.groups.find(group);
+  const { address } = call.caller;
+  const groupConfig = parts.groups.find(group, address);
   if (groupConfig === undefined) {
-    return refuse("SUBSCRIPTION_GROUP_NOT_EXIST", `subscription group not exist, ${group} ${FAQ_HINT}`);
+    const why = parts.groups.creationRefusal(address);
+    return refuse("SUBSCRIPTION_GROUP_NOT_EXIST", `subscription group not exist, ${group} ${FAQ_HINT}${why}`);
   }
   if (!isWriteable(config.brokerPermission)) {
     return refuse("NO_PERMISSION", `the broker[${config.brokerIP1}] sending message is forbidden`);

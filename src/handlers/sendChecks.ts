@@ -55,7 +55,9 @@ function checkSlowly(
   if (isNotAllowedToSend(topic)) return notAllowed(topic);
   const config = known ?? create(parts, request, caller);
   if (config === undefined) {
-    return refuse("TOPIC_NOT_EXIST", `topic[${topic}] not exist, apply first please!${FAQ_HINT}`);
+    const reason = parts.topics.creationRefusal(caller.address);
+    const why = reason === undefined ? "" : ` Not created: ${reason}`;
+    return refuse("TOPIC_NOT_EXIST", `topic[${topic}] not exist, apply first please!${FAQ_HINT}${why}`);
   }
   const queues = Math.max(config.writeQueueNums, config.readQueueNums);
   if (request.queueId >= queues) {
@@ -80,7 +82,7 @@ function create(parts: Parts, request: Request, caller: Caller): TopicConfig | u
   const sysFlag = request.unitMode ? (retry ? TOPIC_UNIT_SUB : TOPIC_UNIT) : 0;
   const { topic, defaultTopic, defaultTopicQueueNums } = request;
   const created = parts.topics.createInSend(topic, defaultTopic, defaultTopicQueueNums, sysFlag, caller.address);
-  if (created !== undefined || !retry) return created;
+  if (created !== undefined || !retry || parts.topics.creationRefusal(caller.address) !== undefined) return created;
   return parts.topics.createInSendBack(topic, 1, PERM_READ | PERM_WRITE, sysFlag);
 }
 

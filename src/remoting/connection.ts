@@ -34,6 +34,7 @@ import {
 import { encodeFrame, type Fields } from "../protocol/frameWriter.ts";
 import { decodeHeader } from "../protocol/headerCodec.ts";
 import { FLAG_ONEWAY, FLAG_RESPONSE, HeaderError, HeaderView, SERIALIZE_JSON } from "../protocol/headerView.ts";
+import type { Admission } from "./admission.ts";
 import { FrameError, FrameSplitter } from "./frames.ts";
 import type { Slab, SlabPool } from "./output.ts";
 
@@ -58,6 +59,8 @@ export interface ConnectionContext {
   sign?: ((fields: Fields, body: Buffer | string | undefined) => Fields) | undefined;
   /** The other ends are servers that this process chose: what they are asked is bounded, and may take its time. */
   outgoing: boolean;
+  /** What connections may hold together; absent: of servers that this process chose. */
+  admission?: Admission | undefined;
   /** Measures requests for whoever exports metrics. */
   rpc?: RpcTimes | undefined;
   /** Connections with output to write at the end of this turn. */
@@ -127,7 +130,11 @@ export class Connection implements Caller, ReplyOut, HotCall {
     this.address = `${remote}:${socket.remotePort ?? 0}`;
     this.reachedBy = plainAddress(socket.localAddress ?? "");
     this.activeAt = context.clock.monotonicMs();
-    this.#splitter = new FrameSplitter((buf, start, end) => this.#frame(buf, start, end));
+    const { admission } = context;
+    this.#splitter = new FrameSplitter(
+      (buf, start, end) => this.#frame(buf, start, end),
+      admission === undefined ? undefined : (bytes) => admission.holds(this, bytes),
+    );
     socket.on("data", (chunk: Buffer) => this.take(chunk));
     socket.on("error", (error) =>
       this.#context.log.debug({ peer: this.address, err: error.message }, "connection error"),
@@ -400,12 +407,14 @@ export class Connection implements Caller, ReplyOut, HotCall {
         this.#inFlight < CONNECTION_IN_FLIGHT_MAX / 2
       ) {
         this.#paused = false;
+        this.#context.admission?.behind(this, false);
         // Not from within the output phase: what the frames bring belongs to the next turn.
         this.#context.clock.endOfTurn(() => this.#goOn());
       }
     } else if (this.#pressed) {
       this.#paused = true;
       this.#socket.pause();
+      if (this.congested) this.#context.admission?.behind(this, true);
     }
   }
 
@@ -488,9 +497,17 @@ export class Connection implements Caller, ReplyOut, HotCall {
     this.#socket.destroy();
   }
 
+  /** It holds what others need. */
+  cut(reason: string): void {
+    this.#context.log.warn({ peer: this.address, reason }, "connection closed");
+    this.destroy();
+  }
+
   #closed(): void {
     if (!this.open) return;
     this.open = false;
+    this.#context.admission?.holds(this, 0);
+    this.#context.admission?.behind(this, false);
     for (const asked of this.#asked.values()) {
       this.#context.clock.clear(asked.timer);
       asked.reject(new Error(`${this.address}: the connection was closed`));

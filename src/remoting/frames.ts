@@ -13,15 +13,20 @@ const GATHER_BYTES_MIN = 16 * 1024;
 
 export class FrameSplitter {
   readonly #onFrame: (buf: Buffer, start: number, end: number) => void;
+  readonly #onHeld: ((bytes: number) => void) | undefined;
   #gathered: Buffer | undefined;
   #have = 0;
   #stopped = false;
   /** Bytes that came while no frame was wanted. */
   #rest: Buffer | undefined;
 
-  /** @param onFrame called with the frame's range behind its length field; the bytes are the receiver's to change */
-  constructor(onFrame: (buf: Buffer, start: number, end: number) => void) {
+  /**
+   * @param onFrame called with the frame's range behind its length field; the bytes are the receiver's to change
+   * @param onHeld told how large the buffer of a split frame is, whenever that changes; 0: none is held
+   */
+  constructor(onFrame: (buf: Buffer, start: number, end: number) => void, onHeld?: (bytes: number) => void) {
     this.#onFrame = onFrame;
+    this.#onHeld = onHeld;
   }
 
   /** Takes the next chunk. @throws FrameError */
@@ -71,6 +76,7 @@ export class FrameSplitter {
     this.#gathered = Buffer.allocUnsafeSlow(Math.min(total, Math.max(GATHER_BYTES_MIN, have * 2)));
     chunk.copy(this.#gathered, 0, at);
     this.#have = have;
+    this.#onHeld?.(this.#gathered.length);
   }
 
   /** Adds to the split frame; returns where the chunk goes on after it, or -1 when it is still not whole. */
@@ -89,6 +95,7 @@ export class FrameSplitter {
     if (this.#have < total) return -1;
     this.#gathered = undefined;
     this.#have = 0;
+    this.#onHeld?.(0);
     this.#onFrame(buf, 4, total);
     return at + take;
   }
@@ -99,6 +106,7 @@ export class FrameSplitter {
     const larger = Buffer.allocUnsafeSlow(Math.min(total, Math.max(bytes, buf.length * 2)));
     buf.copy(larger, 0, 0, this.#have);
     this.#gathered = larger;
+    this.#onHeld?.(larger.length);
   }
 }
 

@@ -11,6 +11,7 @@ import type { Turn } from "../base/turn.ts";
 import type { RpcTimes } from "../metrics/rpcTimes.ts";
 import type { Gate, Lane, Reply, Row, Unsupported } from "../protocol/dispatch.ts";
 import { modeRefusal, type ServerTls, TLS_HANDSHAKE } from "../tls/serverTls.ts";
+import { Admission } from "./admission.ts";
 import { Connection, type ConnectionContext, notSupported } from "./connection.ts";
 import { SlabPool } from "./output.ts";
 
@@ -30,6 +31,8 @@ export interface ServerOptions {
   tls?: ServerTls;
   /** Decides about each request; absent: everybody may do everything. */
   gate?: Gate | undefined;
+  /** What connections may take together, those of the process' other ports included; absent: a limit of this port's own. */
+  admission?: Admission;
   /** Measures requests for whoever exports metrics. */
   rpc?: RpcTimes | undefined;
   /** The broker's fast port leaves rows of lane "notFast" out. */
@@ -48,6 +51,7 @@ export class RemotingServer {
   /** Connections that have not said what they speak, or whose handshake is under way, and since when (monotonic ms). */
   readonly #early = new Map<Socket, number>();
   readonly #context: ConnectionContext;
+  readonly #admission: Admission;
   #server: Server | undefined;
   #sweep: Timer | undefined;
 
@@ -57,6 +61,7 @@ export class RemotingServer {
     const hidden: Lane = "notFast";
     for (const row of options.rows) if (!options.fast || row.lane !== hidden) this.#rows.set(row.code, row);
     const dirty: Connection[] = [];
+    this.#admission = options.admission ?? new Admission();
     this.#context = {
       clock: options.clock,
       turn: options.turn,
@@ -64,6 +69,7 @@ export class RemotingServer {
       slabs: new SlabPool(),
       lookup: (code) => this.#rows.get(code) ?? notSupported(code),
       gate: options.gate,
+      admission: this.#admission,
       outgoing: false,
       rpc: options.rpc,
       dirty,
@@ -129,6 +135,14 @@ export class RemotingServer {
       socket.destroy();
       return;
     }
+    const { remoteAddress } = socket;
+    const refused = this.#admission.refuse(remoteAddress);
+    if (refused !== undefined) {
+      this.#options.log.warn({ peer: remoteAddress, reason: refused }, "connection refused");
+      socket.destroy();
+      return;
+    }
+    socket.once("close", () => this.#admission.left(remoteAddress));
     this.#early.set(socket, this.#options.clock.monotonicMs());
     const failed = (error: Error) => this.#options.log.debug({ err: error.message }, "connection error");
     socket.on("error", failed);

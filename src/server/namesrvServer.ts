@@ -1,7 +1,8 @@
 /** A NameServer on a socket (Apache: NamesrvStartup, NamesrvController). */
-import type { NamesrvConfig } from "../config/index.ts";
+import { loadLimits, type NamesrvConfig } from "../config/index.ts";
 import { createNamesrv } from "../namesrv/namesrv.ts";
 import type { Caller } from "../protocol/dispatch.ts";
+import { Admission } from "../remoting/admission.ts";
 import { RemotingClient } from "../remoting/client.ts";
 import { RemotingServer } from "../remoting/server.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
@@ -29,6 +30,7 @@ export interface RunningNamesrv {
 export async function startNamesrvServer(runtime: Runtime, options: NamesrvServerOptions): Promise<RunningNamesrv> {
   const { clock, turn, log, disk } = runtime;
   const { config, bind, configFile } = options;
+  const limits = loadLimits(config.given);
   const tls = options.tls ?? (await openTls(runtime, config));
   const client = new RemotingClient(clock, turn, log, [], tls.client);
   const namesrv = createNamesrv({
@@ -42,7 +44,9 @@ export async function startNamesrvServer(runtime: Runtime, options: NamesrvServe
       client.tell(address, code, header).catch((error: Error) => log.warn({ address, err: error.message }, "not told"));
     },
   });
-  const server = new RemotingServer({ clock, turn, log, rows: namesrv.rows, unsupported: [], config, tls: tls.server });
+  const admission = new Admission(limits);
+  const listener = { clock, turn, log, rows: namesrv.rows, unsupported: [], config, tls: tls.server, admission };
+  const server = new RemotingServer(listener);
   let port: number;
   try {
     port = await server.listen(bind, config.listenPort);

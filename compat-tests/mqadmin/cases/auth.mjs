@@ -1,20 +1,6 @@
 // Users and rights, with servers that control access: the super user does all of it, by tools.yml.
 import { run } from "../lib.mjs";
 
-/** The super user of both servers and of mqadmin. */
-export const ROOT = { accessKey: "root", secretKey: "root-secret" };
-
-/** What both servers are configured with. */
-export const AUTH_SETTINGS = {
-  authenticationEnabled: true,
-  authorizationEnabled: true,
-  authenticationMetadataProvider:
-    "org.apache.rocketmq.auth.authentication.provider.LocalAuthenticationMetadataProvider",
-  authorizationMetadataProvider: "org.apache.rocketmq.auth.authorization.provider.LocalAuthorizationMetadataProvider",
-  initAuthenticationUser: JSON.stringify({ username: ROOT.accessKey, password: ROOT.secretKey }),
-  innerClientAuthenticationCredentials: JSON.stringify(ROOT),
-};
-
 export const AUTH_SCRIPT = [
   run("listUser -b {broker}"),
   run("createUser -b {broker} -u alice -p secret12 -t Normal"),
