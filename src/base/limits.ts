@@ -18,7 +18,7 @@ export const KEYED_LIMITS = {
   "limit.connectionsPerAddress": {
     value: 20_000,
     reason:
-      "connections of one address, all ports of the process together: one machine must not take all of its open files",
+      "remoting connections of one address to all ports of a server: one machine must not take all of its open files",
   },
   "limit.unfinishedRequestBytes": {
     value: 512 * MIB,

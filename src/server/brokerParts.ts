@@ -24,7 +24,7 @@ import { TopicRoutes } from "../broker/topicRoutes.ts";
 import { Topics } from "../broker/topics.ts";
 import { TransactionChecks } from "../broker/transactionChecks.ts";
 import { Transactions } from "../broker/transactions.ts";
-import type { BrokerConfig, ProxyConfig } from "../config/index.ts";
+import { type BrokerConfig, loadLimits, type ProxyConfig } from "../config/index.ts";
 import { AutoSwitchMaster } from "../ha/autoSwitch/autoSwitchMaster.ts";
 import type { EpochFile } from "../ha/autoSwitch/epochFile.ts";
 import { HaMaster } from "../ha/haMaster.ts";
@@ -33,6 +33,7 @@ import { slaveRows } from "../handlers/slave.ts";
 import { brokerRows } from "../handlers/table.ts";
 import { UNSUPPORTED } from "../handlers/unsupported.ts";
 import { BrokerStats } from "../metrics/brokerStats.ts";
+import { Admission } from "../remoting/admission.ts";
 import { RemotingClient } from "../remoting/client.ts";
 import { RemotingServer } from "../remoting/server.ts";
 import { MessageStore } from "../store/messageStore.ts";
@@ -88,6 +89,7 @@ export async function openBroker(runtime: Runtime, options: BrokerServerOptions)
     new MetadataFile(disk, path.join(root, "config", name), waitFor);
   const advertised = () => `${config.brokerIP1}:${config.listenPort}`;
   const ip = await ipOf(config.brokerIP1);
+  const limits = loadLimits(config.given);
   const auth = openAuth(runtime, config, bind);
   const ownTls = options.tls === undefined ? await openTls(runtime, config) : undefined;
   const tls = options.tls ?? (ownTls as Tls);
@@ -112,8 +114,8 @@ export async function openBroker(runtime: Runtime, options: BrokerServerOptions)
     ...(options.onFatal === undefined ? {} : { onFatal: options.onFatal }),
   });
   disk.mkdir(path.join(root, "config"));
-  const topics = new Topics(config, metadata("topics.json"), clock, log);
-  const groups = new Groups(config, metadata("subscriptionGroup.json"), clock, log);
+  const topics = new Topics(config, metadata("topics.json"), clock, log, limits);
+  const groups = new Groups(config, metadata("subscriptionGroup.json"), clock, log, limits);
   const offsets = new Offsets(
     config,
     metadata(config.enableLmq ? "lmqConsumerOffset.json" : "consumerOffset.json", () => store.sync()),
@@ -244,6 +246,7 @@ export async function openBroker(runtime: Runtime, options: BrokerServerOptions)
     config,
     tls: tls.server,
     gate: auth.gate,
+    admission: new Admission(limits),
     rpc: recorders?.metrics.rpc,
   };
   const server = new RemotingServer(listener);

@@ -136,8 +136,8 @@ it("cuts off who began a request first and does not finish it, when too much is 
 });
 
 it("refuses a limit that is none", async () => {
-  await expect(startNameServer({ config: { "limit.connections": "1" } })).rejects.toThrow(
-    "unknown limit limit.connections; did you mean",
+  await expect(startNameServer({ config: { "limit.topic": "1" } })).rejects.toThrow(
+    "unknown limit limit.topic; did you mean limit.topics?",
   );
   await expect(startCluster({ config: { "limit.topics": "-1" } })).rejects.toThrow("not a whole number above 0");
 });

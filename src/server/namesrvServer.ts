@@ -6,6 +6,7 @@ import { Admission } from "../remoting/admission.ts";
 import { RemotingClient } from "../remoting/client.ts";
 import { RemotingServer } from "../remoting/server.ts";
 import { MetadataFile } from "../store/metadataFile.ts";
+import { isLoopback } from "./machine.ts";
 import type { Runtime } from "./runtime.ts";
 import { openTls, type Tls } from "./tls.ts";
 
@@ -32,6 +33,13 @@ export async function startNamesrvServer(runtime: Runtime, options: NamesrvServe
   const { config, bind, configFile } = options;
   const limits = loadLimits(config.given);
   const tls = options.tls ?? (await openTls(runtime, config));
+  // In one process with a broker, that one says it for both.
+  if (options.tls === undefined && !isLoopback(bind) && !tls.server.knowsClients) {
+    log.warn(
+      { bind },
+      "anybody who can reach this port may register brokers and take topics away, for a NameServer has no users: listen on a loopback address, keep strangers from the port, or ask for certificates (tls.server.mode=enforcing, tls.server.need.client.auth=require)",
+    );
+  }
   const client = new RemotingClient(clock, turn, log, [], tls.client);
   const namesrv = createNamesrv({
     clock,

@@ -74,6 +74,12 @@ export class ServerTls {
     this.#watch = new FileWatch(clock, stamp, WATCH_MS, filesOf(this.#settings), () => void this.#renew());
   }
 
+  /** Whether nobody gets in without a certificate that is trusted. */
+  get knowsClients(): boolean {
+    const { testMode, clientAuth, server } = this.#settings;
+    return this.mode === "enforcing" && !testMode && clientAuth === "require" && server.verify;
+  }
+
   /** Handshakes under way. */
   get handshakes(): number {
     return this.#waiting.size;
