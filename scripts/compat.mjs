@@ -38,12 +38,16 @@ const others = [
   ["grpc/run.mjs", "--server", "apache-local,skylark", ...tables],
   ["grpc/answers.mjs"],
   ["grpc/kill9.mjs"],
+  ["console/run.mjs"],
+  ["package/run.mjs"],
 ];
 /** After the card, which builds the image. */
 const docker = [["docker/image.mjs"], ["docker/testcontainers.mjs"], ["docker/compose.mjs"]];
 
 let passed = 0;
 let failed = 0;
+/** What suites said they lack. */
+const skipped = [];
 
 /** Runs suites one after another; a lane that is not shown while it runs is shown suite by suite. */
 async function lane(suites, { port, live }) {
@@ -55,6 +59,7 @@ async function lane(suites, { port, live }) {
     if (!live) process.stdout.write(`\n==== ${script}\n${stdout}`);
     process.stdout.write(`==== ${script} took ${((Date.now() - began) / 1000).toFixed(0)} s\n`);
     const count = [...stdout.matchAll(/(\d+) passed, (\d+) failed/g)].at(-1);
+    skipped.push(...[...stdout.matchAll(/^!!! SKIPPED .*$/gm)].map(([line]) => line));
     passed += Number(count?.[1] ?? 0);
     // A script that ended in error without counting a failure has failed as a whole.
     failed += Math.max(Number(count?.[2] ?? 0), status === 0 ? 0 : 1);
@@ -82,5 +87,6 @@ if (inContainers) {
 } else {
   await lane(clients.slice(0, 1), { port: basePort, live: true });
 }
+for (const line of skipped) process.stdout.write(`\n${line}`);
 process.stdout.write(`\nall of compat: ${passed} passed, ${failed} failed\n`);
 process.exit(failed === 0 ? 0 : 1);
