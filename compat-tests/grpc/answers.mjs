@@ -16,7 +16,7 @@ import { apacheLibOrLeave } from "../lib/build.mjs";
 import { Ports } from "../lib/ports.mjs";
 import { Wire } from "./lib/crowd.mjs";
 import { askOddCalls, ODD_CALLS } from "./lib/oddCalls.mjs";
-import { createResources } from "./lib/resources.mjs";
+import { awaitRoutes, createResources } from "./lib/resources.mjs";
 import { Rpc } from "./lib/rpc.mjs";
 import { nameOf } from "./lib/scenarios.mjs";
 import { makeServer } from "./lib/servers.mjs";
@@ -176,6 +176,7 @@ async function answersOf(kind, asked, lib) {
   await server.start();
   try {
     await createResources(server.brokerPort, RUN, SCENARIOS);
+    await awaitRoutes(server.namesrvPort, RUN, SCENARIOS);
     const address = `127.0.0.1:${server.grpcPort}`;
     const client = new Rpc(address, "answers");
     const subscriptions = [{ topic: { name: TOPICS[0] }, expression: { type: 1, expression: "*" } }];

@@ -19,7 +19,7 @@ import { Slots } from "../lib/slots.mjs";
 import { cellOf, isUnproven, secondTry } from "../lib/verdict.mjs";
 import { runClient } from "./lib/clientRun.mjs";
 import { CLIENTS } from "./lib/clients.mjs";
-import { createResources } from "./lib/resources.mjs";
+import { awaitRoutes, createResources } from "./lib/resources.mjs";
 import { SCENARIOS } from "./lib/scenarios.mjs";
 import { makeServer } from "./lib/servers.mjs";
 
@@ -167,12 +167,17 @@ function allRuns() {
   return runs;
 }
 
+async function prepareServer({ brokerPort, namesrvPort }, run, names) {
+  await createResources(brokerPort, run, names);
+  await awaitRoutes(namesrvPort, run, names);
+}
+
 /** A proxy in a fresh JVM answers its first requests after seconds, when the first clients have given up: the lightest client comes first. */
 async function warmUp() {
   const light = allRuns().filter(({ variant, server }) => variant === variants.at(-1) && !isOurs(server.kind));
   for (const { variant, server, names, run } of light) {
     const before = `${run}w`;
-    await createResources(server.brokerPort, before, names);
+    await prepareServer(server, before, names);
     await runClient(variant, server, names, before, { logDir, parallel: PARALLEL });
   }
 }
@@ -183,7 +188,7 @@ async function firstTries() {
   await Promise.all(
     allRuns().map(({ variant, server, names, run }) =>
       slots.run(async () => {
-        await createResources(server.brokerPort, run, names);
+        await prepareServer(server, run, names);
         const begin = Date.now();
         const results = await runClient(variant, server, names, run, { logDir, parallel: PARALLEL });
         for (const name of names) {
@@ -215,7 +220,7 @@ async function secondTries() {
       const why = secondTry({ server: isOurs(kind) ? "skylark" : "apache", client: variant.id, failedAgainstApache });
       if (why === undefined) continue;
       const again = `${run}r`;
-      await createResources(server.brokerPort, again, [name]);
+      await prepareServer(server, again, [name]);
       const second = (await runClient(variant, server, [name], again, { logDir, parallel: 1 })).get(name);
       const cell = cellOf([first, second], why);
       cells.set(keyOf(name, kind), cell);
