@@ -1,7 +1,8 @@
-// `npm run chaos [-- kill9|disk|tx|pop|timer|grpc] [options]`: without a name, all of them with what each option means to them.
+// `npm run chaos [-- kill9|disk|tx|pop|timer|ha|grpc] [options]`: without a name, all of them with what each option means to them.
 
 import { GRPC_OPTIONS, grpc } from "../grpc/chaos.mjs";
 import { DISK_OPTIONS, disk } from "./disk.mjs";
+import { HA_OPTIONS, ha } from "./ha.mjs";
 import { KILL9_OPTIONS, kill9 } from "./kill9.mjs";
 import { readOptions } from "./lib/options.mjs";
 import { POP_OPTIONS, pop } from "./pop.mjs";
@@ -14,6 +15,7 @@ const SCRIPTS = {
   tx: [tx, TX_OPTIONS],
   pop: [pop, POP_OPTIONS],
   timer: [timer, TIMER_OPTIONS],
+  ha: [ha, HA_OPTIONS],
   grpc: [grpc, GRPC_OPTIONS],
 };
 
@@ -24,7 +26,15 @@ const total = { passed: 0, failed: 0, skipped: 0 };
 const all = named
   ? undefined
   : readOptions(
-      { ...GRPC_OPTIONS, ...TIMER_OPTIONS, ...POP_OPTIONS, ...TX_OPTIONS, ...DISK_OPTIONS, ...KILL9_OPTIONS },
+      {
+        ...GRPC_OPTIONS,
+        ...HA_OPTIONS,
+        ...TIMER_OPTIONS,
+        ...POP_OPTIONS,
+        ...TX_OPTIONS,
+        ...DISK_OPTIONS,
+        ...KILL9_OPTIONS,
+      },
       args,
     );
 for (const [name, [script, defaults]] of Object.entries(SCRIPTS)) {

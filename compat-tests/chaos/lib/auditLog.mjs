@@ -2,6 +2,7 @@
 // before anybody acts on it. The final audit reads the file, not the memory of the process that made it.
 //
 //   S id crc bytes          a message is about to be sent (once; resends carry the same bytes)
+//   T id                    it is about to be sent once more
 //   A id queueOffset        the server acknowledged it
 //   R id code               the server refused it: its place in the order is free
 //   P queue offset id crc   a consumer was given it
@@ -53,6 +54,8 @@ export class AuditLog {
 export function readAuditLog(file) {
   const log = {
     sent: new Map(),
+    /** How often each was sent again. */
+    again: new Map(),
     acked: new Map(),
     refused: new Set(),
     seen: new Map(),
@@ -66,6 +69,9 @@ export function readAuditLog(file) {
     switch (kind) {
       case "S":
         log.sent.set(a, { crc: Number(b), bytes: Number(c) });
+        break;
+      case "T":
+        log.again.set(a, (log.again.get(a) ?? 0) + 1);
         break;
       case "A":
         if (!log.acked.has(a)) log.acked.set(a, []);

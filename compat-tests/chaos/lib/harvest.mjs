@@ -25,9 +25,9 @@ export async function harvest(port) {
   }
 }
 
-/** One queue, from its first offset to its last. */
-export async function drain(client, topic, queueId) {
-  const min = await client.number(CODE.MIN_OFFSET, { topic, queueId });
+/** One queue, from its first offset (or `from`) to its last. */
+export async function drain(client, topic, queueId, from) {
+  const min = from ?? (await client.number(CODE.MIN_OFFSET, { topic, queueId }));
   const max = await client.number(CODE.MAX_OFFSET, { topic, queueId, committed: true });
   const records = [];
   let offset = min;

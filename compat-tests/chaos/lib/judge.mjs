@@ -20,6 +20,7 @@ export const KINDS = [
   "lost",
   "invented",
   "altered",
+  "doubled",
   "orderBreak",
   "offsetGap",
   "misplaced",
@@ -79,15 +80,19 @@ export function judge(log, queues, { progressMs }) {
       if (topic !== RETRY_TOPIC && (Number(queue) !== queueId || (kind === "d") !== (topic === DELAY_TOPIC))) {
         found.add("misplaced", `${where}: ${record.id}`);
       }
-      if (count(topic, record.id) > 0) {
+      const before = count(topic, record.id);
+      if (before > 0) {
         duplicates[topic]++;
+        // A message sent again may be stored again, but not more often than that.
+        if (topic === ORDER_TOPIC && before > (log.again.get(record.id) ?? 0))
+          found.add("doubled", `${where}: ${record.id}`);
         continue;
       }
       // Order is promised by the first appearance of each message that the server never refused.
       if (topic !== ORDER_TOPIC || log.refused.has(record.id)) continue;
       const seq = Number(seqText);
-      const before = last.get(producer) ?? -1;
-      if (seq < before) found.add("orderBreak", `${where}: ${record.id} after ${before}`);
+      const newest = last.get(producer) ?? -1;
+      if (seq < newest) found.add("orderBreak", `${where}: ${record.id} after ${newest}`);
       else last.set(producer, seq);
     }
     if (expected !== max) found.add("offsetGap", `${place} ends at ${expected}, its maximum is ${max}`);
@@ -173,6 +178,14 @@ export const CANARIES = {
     plant(_log, queues) {
       const { records } = queues.find((q) => q.records.length > 10);
       records[5] = { ...records[5], crc: records[5].crc ^ 1 };
+    },
+  },
+  doubled: {
+    kind: "doubled",
+    plant(log, queues) {
+      const queue = queues.find((q) => q.topic === ORDER_TOPIC && q.records.some(({ id }) => !log.again.has(id)));
+      const victim = queue.records.find(({ id }) => !log.again.has(id));
+      queue.records.push({ ...victim, queueOffset: queue.max++ });
     },
   },
   order: {

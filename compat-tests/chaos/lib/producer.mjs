@@ -109,7 +109,14 @@ export class Producer {
       });
       log.note(`S ${id} ${crcOf(body)} ${body.length}`);
     }
-    return { topic: delayed ? DELAY_TOPIC : ORDER_TOPIC, queueId, messages, order: this.#order++, refused: false };
+    return {
+      topic: delayed ? DELAY_TOPIC : ORDER_TOPIC,
+      queueId,
+      messages,
+      order: this.#order++,
+      refused: false,
+      sent: false,
+    };
   }
 
   #send(unit) {
@@ -124,6 +131,8 @@ export class Producer {
     });
     const body = batch ? batchBody(messages) : messages[0].body;
     this.#flying.add(unit);
+    if (unit.sent) for (const { id } of messages) this.options.log.note(`T ${id}`);
+    unit.sent = true;
     // What is about to leave must be in the log before it does.
     this.options.log.flush();
     this.#client.ask(batch ? CODE.SEND_BATCH : CODE.SEND, header, body, { tag: unit }).then(
