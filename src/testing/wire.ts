@@ -13,6 +13,11 @@ export class Wire {
   open = true;
   /** The master's socket takes no more. */
   full = false;
+  /** How many bytes still pass in each direction before the connection is cut. */
+  readonly left = {
+    toMaster: { bytes: Number.POSITIVE_INFINITY },
+    toSlave: { bytes: Number.POSITIVE_INFINITY },
+  };
   master!: LinkEvents;
   slave!: LinkEvents;
 
@@ -36,10 +41,10 @@ export class Wire {
   }
 
   /** What is under way, by direction, with the end that it goes to. */
-  get directions(): { queue: Buffer[]; to: () => LinkEvents }[] {
+  get directions(): { queue: Buffer[]; to: () => LinkEvents; left: { bytes: number } }[] {
     return [
-      { queue: this.toMaster, to: () => this.master },
-      { queue: this.toSlave, to: () => this.slave },
+      { queue: this.toMaster, to: () => this.master, left: this.left.toMaster },
+      { queue: this.toSlave, to: () => this.slave, left: this.left.toSlave },
     ];
   }
 
