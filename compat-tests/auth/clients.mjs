@@ -27,7 +27,7 @@ const README = new URL("README.md", import.meta.url);
 const LIMIT_MS = 240_000;
 const WRONG = { accessKey: "app", secretKey: "wrong" };
 const SCENARIOS = ["send", "push"];
-const RECEIVED = "[five, four, one, three, two]";
+const RECEIVED = "[five, four, one, three, two ä€😀]";
 const RIGHTS = {
   app: ["Topic:*", "Group:*"].map((resource) => ({ resource, actions: ["Pub", "Sub"], decision: "Allow" })),
 };

@@ -25,7 +25,9 @@ import org.apache.rocketmq.remoting.RPCHook;
  * <p>Arguments: NameServer, topic, group, then users and their passwords; the first one has the rights.
  */
 public final class Comers {
-    private static final int WAIT_SECONDS = 30;
+    /** A first send of a cold client to a cold server, on a busy machine. */
+    private static final int TIMEOUT_MS = 30_000;
+    private static final int WAIT_SECONDS = 60;
     private static final int QUIET_SECONDS = 3;
 
     private static String namesrv;
@@ -55,6 +57,7 @@ public final class Comers {
         producer.setNamesrvAddr(namesrv);
         producer.setInstanceName("p" + instances++);
         producer.setRetryTimesWhenSendFailed(0);
+        producer.setSendMsgTimeout(TIMEOUT_MS);
         producer.setCompressMsgBodyOverHowmuch(2000);
         producer.start();
         say(who + " sends", () -> producer.send(message("one", 10)).getSendStatus().toString());
@@ -65,6 +68,7 @@ public final class Comers {
         transactional.setNamesrvAddr(namesrv);
         transactional.setInstanceName("t" + instances++);
         transactional.setRetryTimesWhenSendFailed(0);
+        transactional.setSendMsgTimeout(TIMEOUT_MS);
         transactional.setTransactionListener(new TransactionListener() {
             @Override
             public LocalTransactionState executeLocalTransaction(Message message, Object argument) {
