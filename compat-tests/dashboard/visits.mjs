@@ -125,6 +125,7 @@ visit("topic: change queues", async (page, at) => {
   await page.fill("writeQueueNums", "5");
   await page.fill("readQueueNums", "5");
   await page.click("Commit");
+  await page.until("!__dialog()", "end of the dialog");
 });
 visit("topic: changed", async (page) => {
   await page.closeDialogs();

@@ -40,8 +40,16 @@ export function stop(group) {
   return { kind: "stop", group };
 }
 
-/** NameServer and broker are killed (-9) and started again; in the full form only. */
-export const restart = { kind: "restart" };
+/** NameServer and broker are killed (-9) and started again, the broker with other settings besides; in the full form only. */
+export const restart = (settings = {}) => ({ kind: "restart", settings });
+
+/**
+ * What no command can do, done by `work(server, values)`; in the full form only. What it opens lasts until the script ends, or until
+ * the server's end.
+ */
+export function prepare(work) {
+  return { kind: "prepare", work };
+}
 
 /** A file in {dir}. */
 export function file(name, text) {

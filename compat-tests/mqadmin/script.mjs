@@ -2,8 +2,9 @@
 import { CLUSTER, EMPTY_CLUSTER } from "./cases/cluster.mjs";
 import { BROKER_CONFIG, EXPORTS, GONE, KEPT, NAMESRV } from "./cases/configs.mjs";
 import { DELETE_GROUPS, MAKE_GROUPS, MODES, MONITORING, OFFSETS, PROGRESS, SHOW_GROUPS } from "./cases/groups.mjs";
+import { LITE_SETTINGS, LITES, LITES_IN_USE } from "./cases/lites.mjs";
 import { MESSAGES, PRINT_MESSAGES, SEND_MESSAGES, SHOW_MESSAGES } from "./cases/messages.mjs";
-import { CONTROLLERS, LITES, LOCAL, USERS } from "./cases/others.mjs";
+import { CONTROLLERS, LOCAL, USERS } from "./cases/others.mjs";
 import { CHANGE_TOPICS, DELETE_TOPICS, MAKE_TOPICS, SHOW_TOPICS, STATIC_TOPICS } from "./cases/topics.mjs";
 import { consume, restart, send, stop } from "./lib.mjs";
 
@@ -37,11 +38,12 @@ export const SCRIPT = [
   ...LITES,
   ...LOCAL,
   ...STATIC_TOPICS,
-  restart,
+  restart(),
   ...KEPT,
   ...DELETE_GROUPS,
   ...DELETE_TOPICS,
-  restart,
+  restart(LITE_SETTINGS),
   ...GONE,
+  ...LITES_IN_USE,
   ...MONITORING,
 ];

@@ -6,6 +6,7 @@
  */
 import type { Buffer } from "node:buffer";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { runProgram, type Terminal } from "../base/terminal.ts";
 import { Admin } from "./admin.ts";
 import { type Command, NothingNamed } from "./command.ts";
 import { help, parse, UsageError } from "./commandLine.ts";
@@ -18,16 +19,14 @@ import { format } from "./format.ts";
 const BODIES = "/tmp/rocketmq/msgbodys";
 const EXIT_USAGE = 1;
 
-/** Where output goes, and what a caller of {@link run} may choose. */
-export interface Terminal {
-  out(text: string): void;
-  err(text: string): void;
+/** What a caller of {@link run} may choose. */
+export interface Surroundings extends Terminal {
   /** Environment: NAMESRV_ADDR counts where no -n is given, ROCKETMQ_HOME has the credentials (conf/tools.yml). */
   env: Readonly<Record<string, string | undefined>>;
 }
 
 /** Runs one command line; its exit status. */
-export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+export async function run(args: readonly string[], terminal: Surroundings): Promise<number> {
   const [first, ...rest] = args;
   if (first === undefined || (first === "help" && rest.length === 0)) {
     terminal.out(await overview());
@@ -50,7 +49,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   return runCommand(command, rest, terminal);
 }
 
-async function runCommand(command: Command, args: readonly string[], terminal: Terminal): Promise<number> {
+async function runCommand(command: Command, args: readonly string[], terminal: Surroundings): Promise<number> {
   const usage = help(`mqadmin ${command.name}`, command.options);
   let given: ReturnType<typeof parse>;
   try {
@@ -107,15 +106,7 @@ async function overview(): Promise<string> {
   );
 }
 
-/** The program: as soon as output is read no more (`mqadmin topicList | head -1`), there is nothing left to do. */
-export async function main(args: readonly string[]): Promise<void> {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
-    throw error;
-  });
-  process.exitCode = await run(args, {
-    out: (text) => process.stdout.write(text),
-    err: (text) => process.stderr.write(text),
-    env: process.env,
-  });
+/** The program. */
+export function main(args: readonly string[]): Promise<void> {
+  return runProgram((terminal) => run(args, { ...terminal, env: process.env }));
 }

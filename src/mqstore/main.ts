@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { systemClock } from "../base/clock.ts";
+import { runProgram, type Terminal } from "../base/terminal.ts";
 import { ConfigError, loadBrokerConfig, parseProperties } from "../config/index.ts";
 import { type Disk, lockHolder, nodeDisk } from "../store/disk.ts";
 import { readOnlyDisk } from "../store/readOnlyDisk.ts";
@@ -20,12 +21,6 @@ const EXIT_FAILURE = 3;
 interface CommonFlags {
   configFile?: string;
   json?: boolean;
-}
-
-/** Where output goes. */
-export interface Terminal {
-  out(text: string): void;
-  err(text: string): void;
 }
 
 /** Runs one command line; its exit status. */
@@ -101,14 +96,7 @@ function integer(text: string): number {
   return Number(text);
 }
 
-/** The program: as soon as output is read no more (`mqstore dump log DIR | head`), there is nothing left to do. */
-export async function main(args: readonly string[]): Promise<void> {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
-    throw error;
-  });
-  process.exitCode = await run(args, {
-    out: (text) => process.stdout.write(text),
-    err: (text) => process.stderr.write(text),
-  });
+/** The program. */
+export function main(args: readonly string[]): Promise<void> {
+  return runProgram((terminal) => run(args, terminal));
 }

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../base/clock.ts";
 import { startBroker, startCluster, startNameServer } from "../index.ts";
-import { decodeTopicRouteData } from "../protocol/bodies/topicRoute.ts";
+import { decodeTopicRouteData, type TopicRouteData } from "../protocol/bodies/topicRoute.ts";
 import { RequestCode } from "../protocol/generated/requestCodes.ts";
 import { RawClient, type Received } from "../testing/rawClient.ts";
 import { recordsOf } from "../testing/wireBroker.ts";
@@ -70,12 +70,23 @@ const pull = (from: RawClient, topic: string): Promise<Received> =>
     },
   });
 
+async function askedRoute(namesrvAddr: string, topic: string): Promise<TopicRouteData | undefined> {
+  const reply = await (await client(namesrvAddr)).ask(RequestCode.GET_ROUTEINFO_BY_TOPIC, { fields: { topic } });
+  return reply.code === 0 ? decodeTopicRouteData(reply.body) : undefined;
+}
+
 /** The broker's address as the NameServer tells it to who asks at `namesrvAddr`. */
 async function routeOf(namesrvAddr: string, topic: string): Promise<string | undefined> {
-  const reply = await (await client(namesrvAddr)).ask(RequestCode.GET_ROUTEINFO_BY_TOPIC, { fields: { topic } });
-  if (reply.code !== 0) return undefined;
-  return decodeTopicRouteData(reply.body).brokerDatas[0].brokerAddrs.get(0);
+  return (await askedRoute(namesrvAddr, topic))?.brokerDatas[0].brokerAddrs.get(0);
 }
+
+/** How many queues a topic has for producers, and what may be done with them, as the NameServer tells. */
+async function queuesOf(namesrvAddr: string, topic: string): Promise<string | undefined> {
+  const queues = (await askedRoute(namesrvAddr, topic))?.queueDatas[0];
+  return queues && `${queues.writeQueueNums} ${queues.perm === 6 ? "rw" : "r"}`;
+}
+
+const change = (to: RawClient, body: string) => to.ask(RequestCode.UPDATE_BROKER_CONFIG, { body });
 
 function refused(address: string): Promise<boolean> {
   const [host, port] = address.split(":");
@@ -92,8 +103,6 @@ function refused(address: string): Promise<boolean> {
 const portOf = (address: string) => Number(address.split(":")[1]);
 
 describe("an advertised address changed at run time", () => {
-  const change = (to: RawClient, body: string) => to.ask(RequestCode.UPDATE_BROKER_CONFIG, { body });
-
   it.each([
     ["together", ["brokerIP1=localhost\nlistenPort=32768\nbrokerPermission=6\n"]],
     ["the address last", ["listenPort=32768", "brokerPermission=6", "brokerIP1=localhost"]],
@@ -121,6 +130,38 @@ describe("an advertised address changed at run time", () => {
     expect(await routeOf(cluster.namesrvAddr, "TBW102")).toBe("127.0.0.1:32768");
     await change(operator, "brokerIP1=mq.test");
     expect(await routeOf(cluster.namesrvAddr, "TBW102")).toBe("mq.test:32768");
+  });
+});
+
+describe("what an operator changes", () => {
+  it("is told by every NameServer when it is answered", async () => {
+    const names = [closing(await startNameServer()), closing(await startNameServer())];
+    const namesrvAddr = names.map(({ address }) => address).join(";");
+    const broker = closing(await startBroker({ namesrvAddr }));
+    const operator = await client(broker.address);
+    const told = (topic: string) => Promise.all(names.map(({ address }) => queuesOf(address, topic)));
+    const create = (perm: number) => {
+      const queues = {
+        readQueueNums: 2,
+        writeQueueNums: 3,
+        topicFilterType: "SINGLE_TAG",
+        topicSysFlag: 0,
+        order: false,
+      };
+      const fields = { topic: "Everywhere", defaultTopic: "TBW102", perm, ...queues };
+      return operator.ask(RequestCode.UPDATE_AND_CREATE_TOPIC, { fields });
+    };
+    const list = JSON.stringify({ topicConfigList: [{ topicName: "Listed", writeQueueNums: 3, perm: 6 }] });
+
+    expect(await told("Everywhere")).toEqual([undefined, undefined]);
+    expect((await create(6)).code).toBe(0);
+    expect(await told("Everywhere")).toEqual(["3 rw", "3 rw"]);
+    expect((await create(4)).code).toBe(0);
+    expect(await told("Everywhere")).toEqual(["3 r", "3 r"]);
+    expect((await operator.ask(RequestCode.UPDATE_AND_CREATE_TOPIC_LIST, { body: list })).code).toBe(0);
+    expect(await told("Listed")).toEqual(["3 rw", "3 rw"]);
+    expect((await change(operator, "brokerPermission=4")).code).toBe(0);
+    expect(await told("Listed")).toEqual(["3 r", "3 r"]);
   });
 });
 

@@ -42,35 +42,6 @@ export const USERS = [
   run("deleteAcl -b {broker} -s User:alice", { refused: AUTH }),
 ];
 
-/** #CQTableSize: Apache's table also gets a topic whose queue somebody has only asked for. */
-const COUNTS = [/(default\s+20000\s+0\s+0\s+0)\s+\d+/g, "$1 <topics>"];
-/** How long ago, for what never was. */
-const AGO = [/\(\d+ s ago\)/g, "(<s> ago)"];
-
-export const LITES = [
-  // These commands print no more than "error" of a refusal, whatever the broker says.
-  run("getParentTopicInfo -p AdminTopic"),
-  run("getLiteTopicInfo -p AdminTopic -l lite"),
-  run("getLiteClientInfo -p AdminTopic -g OnlineGroup -c {client.OnlineGroup}"),
-  run("getLiteGroupInfo -p AdminTopic -g OnlineGroup"),
-  run("triggerLiteDispatch -p AdminTopic -g OnlineGroup"),
-  run("updateTopic -b {broker} -t LiteParent -r 4 -w 4 -a +message.type=LITE,+lite.topic.expiration=30"),
-  run("updateSubGroup -b {broker} -g LiteGroup -a +lite.bind.topic=LiteParent"),
-  run("topicRoute -t LiteParent", { until: /"writeQueueNums":\s*4/ }),
-  run("getBrokerLiteInfo -b {broker}", { mask: [COUNTS], sort: true }),
-  run("getBrokerLiteInfo -c {cluster}", { mask: [COUNTS], sort: true }),
-  run("getParentTopicInfo -p LiteParent", { sort: true }),
-  run("getLiteTopicInfo -p LiteParent -l lite"),
-  run("getLiteClientInfo -p LiteParent -g LiteGroup -c nobody"),
-  run("getLiteGroupInfo -p LiteParent -g LiteGroup", { mask: [AGO] }),
-  run("getLiteGroupInfo -p LiteParent -g LiteGroup -l lite", { mask: [AGO] }),
-  run("getLiteGroupInfo -p LiteParent -g OnlineGroup", { mask: [AGO] }),
-  run("triggerLiteDispatch -p LiteParent -g LiteGroup"),
-  run("triggerLiteDispatch -p LiteParent -g LiteGroup -c nobody"),
-  run("deleteTopic -c {cluster} -t LiteParent"),
-  run("deleteSubGroup -b {broker} -g LiteGroup"),
-];
-
 export const LOCAL = [
   short("dumpCompactionLog -f {dir}/no-such-file"),
   run("exportMetadataInRocksDB -p {dir}/no-such-store -t topics"),
