@@ -1,5 +1,5 @@
 // Users and rights, with servers that control access: the super user does all of it, by tools.yml.
-import { run } from "../lib.mjs";
+import { restart, run } from "../lib.mjs";
 
 export const AUTH_SCRIPT = [
   run("listUser -b {broker}"),
@@ -49,6 +49,9 @@ export const AUTH_SCRIPT = [
   run("copyUser -f {broker} -t {broker}"),
   run("copyAcl -f {broker} -t {broker} -s User:alice"),
   run("copyAcl -f {broker} -t {broker}"),
+  restart(),
+  run("listUser -b {broker}"),
+  run("listAcl -b {broker}"),
   run("deleteAcl -b {broker} -s User:alice -r Topic:A"),
   run("deleteAcl -b {broker} -s User:alice -r Topic:unknown"),
   run("getAcl -b {broker} -s User:alice"),
