@@ -15,7 +15,7 @@ import { seeded } from "../chaos/lib/random.mjs";
 import { apacheLibOrLeave } from "../lib/build.mjs";
 import { Ports } from "../lib/ports.mjs";
 import { Wire } from "./lib/crowd.mjs";
-import { askOddCalls, ODD_CALLS } from "./lib/oddCalls.mjs";
+import { askOddCalls, ODD_CALLS, wantedOf } from "./lib/oddCalls.mjs";
 import { awaitRoutes, createResources } from "./lib/resources.mjs";
 import { Rpc } from "./lib/rpc.mjs";
 import { nameOf } from "./lib/scenarios.mjs";
@@ -239,12 +239,13 @@ for (const [at, { method }] of asked.entries()) {
   if (why !== undefined) note(declared, `${method}: ${why.because}`, at);
   else note(failures, `${method}: Apache ${code(a)} "${a.words}", Skylark ${code(b)} "${b.words}"`, at);
 }
-for (const [at, { what, apache, because, ...wanted }] of ODD_CALLS.entries()) {
+for (const [at, call] of ODD_CALLS.entries()) {
   const [a, b] = [theirs.odd[at], ours.odd[at]];
-  const right = b === (wanted.code ?? `HTTP ${wanted.http}`) && a === (apache ?? b);
-  if (!right) note(failures, `call: ${what}: Apache ${a}, Skylark ${b}`, at);
+  const wanted = wantedOf(call);
+  const text = `call: ${call.what}: Apache ${a}, Skylark ${b}`;
+  if (a !== wanted.theirs || b !== wanted.ours) note(failures, text, at);
   else if (a === b) same++;
-  else note(declared, `call: ${what}: Apache ${a}, Skylark ${b}: ${because}`, at);
+  else note(declared, `${text}: ${call.because}`, at);
 }
 
 /** Words without what Java's classes put around them. */

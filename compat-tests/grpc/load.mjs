@@ -1,12 +1,13 @@
 // Thousands of 5.x clients at once, each with a connection, an open Telemetry stream and a long poll: what they cost, whether what they wait for comes,
 // whether anything is left when they are gone; readers that never read; calls that no client makes.
 //
-//   node compat-tests/grpc/load.mjs [--clients 2000] [--waves 5] [--slow 200] [--server skylark|apache-local|...]
+//   node compat-tests/grpc/load.mjs [--clients 2000] [--waves 4] [--slow 100] [--server skylark|apache-local|...]
 //
-// Half of a wave says goodbye, the other half is gone as a killed process is. Each wave comes under other names: what it leaves behind would show in
-// the next. Memory is looked at with all of them waiting, after each has had messages, and when they are gone. Ends with every figure and its limit.
+// Half of a wave says goodbye, the other half is gone as a killed process is and remembered for two minutes. Each wave comes under other names: what it
+// leaves behind would show in the next. Resident memory is looked at with all of them waiting, after they have had messages, and when they are gone; of
+// Skylark also what is alive then (lib/memoryHook.mjs). Ends with every figure and its limit.
 
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -28,12 +29,16 @@ const POLLS_END_MS = 24_000;
 const HOLD_MS = 5_000;
 const WAIT_MS = 180_000;
 const SLOW_BODY_BYTES = 100_000;
-/** A pop takes no more than two or three such messages. */
-const SLOW_MESSAGES_EACH = 6;
+/** A pop takes no more than two or three such messages. All of them fit into the log's memory, so that none waits for the disk. */
+const SLOW_MESSAGES_EACH = 3;
 /** What a client with its stream and poll may cost. */
 const CLIENT_KIB_MAX = 120;
-/** How much more a wave may take than the second one, before which V8 has not collected what the first one left. */
-const GROWTH_MIB_MAX = 40;
+/** The same in resident memory of any wave, in which V8 has not collected yet what earlier ones left. */
+const CLIENT_RSS_KIB_MAX = 2 * CLIENT_KIB_MAX;
+/** Alive when a wave is gone, beyond the first: two waves' halves that said no goodbye are remembered instead of one. */
+const GROWTH_MIB_MAX = 24;
+/** Alive when all are forgotten, beyond the small wave. */
+const LEFT_MIB_MAX = 12;
 /** Fewer clients than this say nothing about what one costs. */
 const CROWD_MIN = 1_000;
 /** A reader that does not read may hold a pop's bytes and a window's. */
@@ -51,8 +56,8 @@ const BESIDE_MS_MAX = 5_000;
 const { values: options } = parseArgs({
   options: {
     clients: { type: "string", default: "2000" },
-    waves: { type: "string", default: "5" },
-    slow: { type: "string", default: "200" },
+    waves: { type: "string", default: "4" },
+    slow: { type: "string", default: "100" },
     server: { type: "string", default: "skylark" },
   },
 });
@@ -60,6 +65,12 @@ const count = Number(options.clients);
 const ports = await new Ports(Number(process.env.SKYLARK_COMPAT_PORT ?? 24_900)).take();
 const dir = mkdtempSync(join(tmpdir(), "skylark-grpc-load-"));
 const lib = options.server.includes("apache") ? apacheLib() : undefined;
+const memoryFile = options.server === "skylark" ? join(dir, "memory.json") : undefined;
+if (memoryFile !== undefined) {
+  process.env.SKYLARK_MEMORY_FILE = memoryFile;
+  process.env.NODE_OPTIONS = `--import ${new URL("lib/memoryHook.mjs", import.meta.url)}`;
+}
+let looks = 0;
 const server = makeServer(options.server, { dir, ...ports, lib });
 const address = `127.0.0.1:${server.grpcPort}`;
 const run = `l${Date.now().toString(36).slice(-5)}`;
@@ -75,20 +86,18 @@ const places = Array.from({ length: GROUPS }, (_, g) => {
 for (let g = 0; g < GROUPS; g++) await createResources(server.brokerPort, `${run}${g}`, ["send"]);
 await odd("before");
 // A first small wave, so that what everything needs once is there.
-const { gone: base } = await wave("small", 5 * GROUPS);
+const base = await wave("small", 5 * GROUPS);
 const waves = [];
 for (let w = 1; w <= Number(options.waves); w++) waves.push(await wave(`wave ${w}`, count));
 if (count >= CROWD_MIN) {
-  const kib = (mib) => Math.round(((mib - base) * 1024) / count);
+  const kib = (mib) => Math.round(((mib - base.gone) * 1024) / count);
   shown("a client with its stream, its poll and its messages, KiB", kib(waves[0].full), CLIENT_KIB_MAX);
   const most = Math.max(...waves.map(({ full }) => full));
-  shown("the same, beside what an earlier wave left and V8 has not collected", kib(most), 2 * CLIENT_KIB_MAX);
+  shown("resident for each in any wave, with what V8 has not collected, KiB", kib(most), CLIENT_RSS_KIB_MAX);
 }
-for (const what of ["waiting", "full", "gone"]) {
-  const [, reference, ...later] = waves.map((each) => each[what]);
-  if (later.length === 0) continue;
-  const growth = Math.max(...later) - reference;
-  shown(`RSS ${what}: growth from the second wave to any later one, MiB`, growth, GROWTH_MIB_MAX);
+if (base.alive !== undefined) {
+  const growth = Math.max(...waves.map(({ alive }) => alive)) - waves[0].alive;
+  shown("alive when a wave is gone: growth from the first to any later one, MiB", growth, GROWTH_MIB_MAX);
 }
 const slow = Number(options.slow);
 if (slow > 0) {
@@ -101,6 +110,14 @@ if (slow > 0) {
   shown("slowest answer beside them, ms", Math.max(...rounds.map(({ slowest }) => slowest)), BESIDE_MS_MAX);
 }
 await odd("afterwards");
+if (base.alive !== undefined) {
+  // The last of them are remembered for two minutes.
+  let left = Number.POSITIVE_INFINITY;
+  for (const end = performance.now() + WAIT_MS; left > LEFT_MIB_MAX && performance.now() < end; await sleep(5_000)) {
+    left = (await alive()) - base.alive;
+  }
+  shown("alive when all are forgotten, beyond the first hundred, MiB", left, LEFT_MIB_MAX);
+}
 const { code, killed } = await server.stop();
 if (options.server === "skylark" && (code !== 0 || killed)) problems.push(`a SIGTERM ended the server with ${code}`);
 rmSync(dir, { recursive: true, force: true });
@@ -131,7 +148,7 @@ async function odd(when) {
   problems.push(...wrong);
 }
 
-/** They come, wait, are given messages, and go. @returns the server's RSS meanwhile, MiB */
+/** They come, wait, are given messages, and go. @returns the server's RSS meanwhile, and what is alive afterwards, MiB */
 async function wave(name, size) {
   const before = sockets();
   const members = Array.from({ length: size }, (_, i) => {
@@ -157,11 +174,13 @@ async function wave(name, size) {
   await Promise.all(polls);
   await until("their connections are closed", () => sockets() <= before);
   const gone = rssMib();
+  const left = await alive();
   console.log(
     `${name}: ${size} clients in ${Math.round(joinedMs)} ms, RSS waiting ${waiting} MiB (${(idle * 100).toFixed(1)} % of a core), ` +
-      `with ${lateness.length} messages ${full}, gone ${gone}; ms to the client: p50 ${at(lateness, 0.5)}, p99 ${at(lateness, 0.99)}`,
+      `with ${lateness.length} messages ${full}, gone ${gone}${left === undefined ? "" : `, alive ${left}`}; ` +
+      `ms to the client: p50 ${at(lateness, 0.5)}, p99 ${at(lateness, 0.99)}`,
   );
-  return { waiting, full, gone };
+  return { full, gone, alive: left };
 }
 
 /** One message after the other to each group; each must reach one member. Milliseconds each took. */
@@ -248,6 +267,18 @@ async function until(what, condition) {
     }
     await sleep(50);
   }
+}
+
+/** What the server's process has alive, garbage collected; undefined where it cannot be asked. */
+async function alive() {
+  if (memoryFile === undefined) return undefined;
+  const before = looks;
+  process.kill(server.pid, "SIGUSR2");
+  await until("the server says what is alive", () => {
+    if (existsSync(memoryFile)) looks = JSON.parse(readFileSync(memoryFile, "utf8")).look;
+    return looks > before;
+  });
+  return Math.round(JSON.parse(readFileSync(memoryFile, "utf8")).live / 1024 / 1024);
 }
 
 /** Memory of the server's process. */

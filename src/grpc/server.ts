@@ -233,8 +233,9 @@ export class GrpcServer {
       stream.close(constants.NGHTTP2_REFUSED_STREAM);
       return;
     }
-    if (!String(headers[constants.HTTP2_HEADER_CONTENT_TYPE] ?? "").startsWith("application/grpc")) {
-      stream.respond({ [constants.HTTP2_HEADER_STATUS]: 415 }, { endStream: true });
+    const contentType = String(headers[constants.HTTP2_HEADER_CONTENT_TYPE] ?? "");
+    if (!contentType.startsWith("application/grpc")) {
+      refuse(stream, GrpcStatus.INTERNAL, `Content-Type '${contentType}' is not supported`, 415);
       return;
     }
     const path = String(headers[constants.HTTP2_HEADER_PATH] ?? "");
@@ -528,9 +529,10 @@ class FrameReader {
 }
 
 /** An answer that is nothing but a status. */
-function refuse(stream: ServerHttp2Stream, status: number, message: string): void {
+function refuse(stream: ServerHttp2Stream, status: number, message: string, httpStatus = 200): void {
   if (stream.destroyed || stream.headersSent) return;
-  stream.respond({ ...REPLY_HEADERS, ...trailersOf(status, message) }, { endStream: true });
+  const http = { ...REPLY_HEADERS, [constants.HTTP2_HEADER_STATUS]: httpStatus };
+  stream.respond({ ...http, ...trailersOf(status, message) }, { endStream: true });
   // What the client still sends is not wanted any more.
   if (!stream.readableEnded) stream.resume();
 }
