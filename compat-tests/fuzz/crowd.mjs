@@ -8,6 +8,7 @@ import { CODE, encodeRequest, properties } from "../chaos/lib/wire.mjs";
 
 const BACKLOG_TOPIC = "FuzzBacklog";
 const DELETE_TOPIC = 215;
+const DELETE_LIMIT_MS = 300_000;
 
 /** Stores messages for the slow readers to ask for. */
 export async function fillBacklog(port, messages, bytes) {
@@ -149,7 +150,10 @@ export async function manyTopics(port, count) {
   };
   await Promise.all(Array.from({ length: 32 }, one));
   const remove = async () => {
-    for (const topic of made) await client.ask(DELETE_TOPIC, { topic });
+    // Each is answered when the next checkpoint has it: all of them together wait for few of those.
+    await Promise.all(
+      made.map((topic) => client.ask(DELETE_TOPIC, { topic }, undefined, { timeoutMs: DELETE_LIMIT_MS })),
+    );
     client.destroy();
   };
   return { made: made.length, refusal, remove };
