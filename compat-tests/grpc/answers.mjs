@@ -218,6 +218,7 @@ const lib = apacheLibOrLeave("gRPC answers");
 const asked = questions();
 const theirs = await answersOf("apache-local", asked, lib);
 const ours = await answersOf("skylark", asked);
+const wavering = await askAgain();
 let same = 0;
 const failures = new Map();
 const words = new Map();
@@ -225,19 +226,13 @@ const declared = new Map();
 const note = (map, key, at) => map.set(key, [...(map.get(key) ?? []), at]);
 for (const [at, { method }] of asked.entries()) {
   const [a, b] = [theirs.answers[at], ours.answers[at]];
-  const code = ({ code: main, entries }) => (entries === "" ? main : `${main} (${entries})`);
-  if (code(a) === code(b)) {
+  const why = reasonOf(method, a, b);
+  if (codeOf(a) === codeOf(b)) {
     same++;
     if (plain(a.words) !== plain(b.words))
-      note(words, `${method} ${code(a)}: Apache "${a.words}", Skylark "${b.words}"`, at);
-    continue;
-  }
-  const why = DECLARED.find(
-    (each) =>
-      each.apache.test(`${method} ${a.code} ${a.words}`) && (each.ours === undefined || each.ours.test(code(b))),
-  );
-  if (why !== undefined) note(declared, `${method}: ${why.because}`, at);
-  else note(failures, `${method}: Apache ${code(a)} "${a.words}", Skylark ${code(b)} "${b.words}"`, at);
+      note(words, `${method} ${codeOf(a)}: Apache "${a.words}", Skylark "${b.words}"`, at);
+  } else if (why !== undefined) note(declared, `${method}: ${why}`, at);
+  else note(failures, `${method}: Apache ${codeOf(a)} "${a.words}", Skylark ${codeOf(b)} "${b.words}"`, at);
 }
 for (const [at, call] of ODD_CALLS.entries()) {
   const [a, b] = [theirs.odd[at], ours.odd[at]];
@@ -246,6 +241,38 @@ for (const [at, call] of ODD_CALLS.entries()) {
   if (a !== wanted.theirs || b !== wanted.ours) note(failures, text, at);
   else if (a === b) same++;
   else note(declared, `${text}: ${call.because}`, at);
+}
+
+function codeOf({ code, entries }) {
+  return entries === "" ? code : `${code} (${entries})`;
+}
+
+/** Why two answers may differ; undefined where they may not. */
+function reasonOf(method, a, b) {
+  return DECLARED.find(
+    (each) =>
+      each.apache.test(`${method} ${a.code} ${a.words}`) && (each.ours === undefined || each.ours.test(codeOf(b))),
+  )?.because;
+}
+
+/**
+ * Where the servers differ, Apache is asked once more: what it answers otherwise then wavers there, and its second answer counts.
+ * @returns {Promise<number>} how many of its answers wavered
+ */
+async function askAgain() {
+  const differs = (at) => {
+    const [a, b] = [theirs.answers[at], ours.answers[at]];
+    return codeOf(a) !== codeOf(b) && reasonOf(asked[at].method, a, b) === undefined;
+  };
+  const different = [...asked.keys()].filter(differs);
+  if (different.length === 0) return 0;
+  const { answers } = await answersOf("apache-local", asked, lib);
+  const other = different.filter((at) => codeOf(answers[at]) !== codeOf(theirs.answers[at]));
+  for (const at of other) {
+    console.log(`flaky ${asked[at].method}: Apache ${codeOf(theirs.answers[at])}, then ${codeOf(answers[at])}`);
+    theirs.answers[at] = answers[at];
+  }
+  return other.length;
 }
 
 /** Words without what Java's classes put around them. */
@@ -267,5 +294,7 @@ for (const [key, list] of failures) {
 }
 const failed = [...failures.values()].reduce((sum, list) => sum + list.length, 0);
 const on = [...declared.values()].reduce((sum, list) => sum + list.length, 0);
-console.log(`gRPC answers: ${same + on} passed, ${failed} failed (${on} differ on purpose; seed ${options.seed})`);
+console.log(
+  `gRPC answers: ${same + on} passed, ${failed} failed (${on} differ on purpose, Apache wavered in ${wavering}; seed ${options.seed})`,
+);
 process.exit(failed > 0 ? 1 : 0);
