@@ -3,7 +3,7 @@
  * families by name), and OTLP's JSON, which Apache logs.
  */
 import { Histogram, type Labels } from "./figures.ts";
-import type { OtlpAccount, OtlpPoint } from "./otlp.ts";
+import { attributeOf, type OtlpAccount, type OtlpPoint } from "./otlp.ts";
 
 export type MetricType = "gauge" | "counter" | "histogram";
 
@@ -115,7 +115,10 @@ export function toOtlpJson(
         return {
           startTimeUnixNano: nanos(startMs),
           timeUnixNano: nanos(nowMs),
-          attributes: Object.entries(labels).map(([k, text]) => ({ key: k, value: { stringValue: text } })),
+          attributes: [
+            ...Object.entries(common).map(([k, stringValue]) => ({ key: k, value: { stringValue } })),
+            ...Object.entries(point.labels).map(([k, text]) => attributeOf(k, text)),
+          ],
           ...pointOf(value),
         };
       });

@@ -8,7 +8,17 @@ import type { Buffer as Bytes } from "node:buffer";
 /** 64-bit integers are text, as in proto3's JSON. */
 export interface OtlpAttribute {
   readonly key: string;
-  readonly value: { readonly stringValue: string };
+  readonly value: { readonly stringValue: string } | { readonly boolValue: boolean } | { readonly intValue: string };
+}
+
+/** Labels that Apache declares as no texts (AttributeKey.booleanKey, longKey). */
+const BOOLEANS = new Set(["is_system", "is_retry", "is_long_polling"]);
+const INTEGERS = new Set(["queue_id"]);
+
+/** A label of a point; labels of operators are texts whatever their name. */
+export function attributeOf(key: string, text: string): OtlpAttribute {
+  if (BOOLEANS.has(key)) return { key, value: { boolValue: text === "true" } };
+  return { key, value: INTEGERS.has(key) ? { intValue: text } : { stringValue: text } };
 }
 
 export interface OtlpPoint {
@@ -134,7 +144,11 @@ function writeAttributes(out: ProtoWriter, field: number, { attributes }: OtlpPo
   for (const { key, value } of attributes) {
     out.nest(field, () => {
       out.text(1, key);
-      out.nest(2, () => out.text(1, value.stringValue));
+      out.nest(2, () => {
+        if ("boolValue" in value) out.varint(2, value.boolValue ? 1 : 0);
+        else if ("intValue" in value) out.varint(3, Number(value.intValue));
+        else out.text(1, value.stringValue);
+      });
     });
   }
 }

@@ -1,9 +1,10 @@
 /**
- * Metrics sent to a collector: a small one of this test, which decodes what comes with protobufjs by OTLP's field numbers, so
+ * Metrics sent to a collector: a small one of this test, which decodes what comes with protobufjs by OTLP's field numbers (compat-tests/metrics/otlp.proto), so
  * that another implementation than the encoder's judges it.
  */
 import { createServer, type Http2Server, type IncomingHttpHeaders } from "node:http2";
 import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { type Logger, pino } from "pino";
 import protobuf from "protobufjs";
@@ -13,33 +14,8 @@ import { type Family, toOtlpJson } from "../../metrics/exposition.ts";
 import { Histogram } from "../../metrics/figures.ts";
 import { encodeRequest, pieces } from "../../metrics/otlp.ts";
 
-const OTLP = protobuf
-  .parse(`
-  syntax = "proto3";
-  message Request { repeated ResourceMetrics resource_metrics = 1; }
-  message ResourceMetrics { Resource resource = 1; repeated ScopeMetrics scope_metrics = 2; }
-  message Resource { repeated KeyValue attributes = 1; }
-  message ScopeMetrics { Scope scope = 1; repeated Metric metrics = 2; }
-  message Scope { string name = 1; }
-  message KeyValue { string key = 1; AnyValue value = 2; }
-  message AnyValue { oneof value { string string_value = 1; } }
-  message Metric {
-    string name = 1; string description = 2; string unit = 3;
-    oneof data { Numbers gauge = 5; Numbers sum = 7; Histograms histogram = 9; }
-  }
-  message Numbers { repeated NumberPoint data_points = 1; int32 aggregation_temporality = 2; bool is_monotonic = 3; }
-  message NumberPoint {
-    fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3;
-    oneof value { double as_double = 4; sfixed64 as_int = 6; }
-    repeated KeyValue attributes = 7;
-  }
-  message Histograms { repeated HistogramPoint data_points = 1; int32 aggregation_temporality = 2; }
-  message HistogramPoint {
-    fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; fixed64 count = 4; double sum = 5;
-    repeated fixed64 bucket_counts = 6; repeated double explicit_bounds = 7; repeated KeyValue attributes = 9;
-  }
-`)
-  .root.lookupType("Request");
+const PROTO = fileURLToPath(new URL("../../../compat-tests/metrics/otlp.proto", import.meta.url));
+const OTLP = protobuf.loadSync(PROTO).lookupType("ExportRequest");
 
 interface Point {
   attributes: { key: string; value: { stringValue: string } }[];
@@ -219,7 +195,13 @@ describe("an account of metrics", () => {
       points: [{ labels: { a: "ü".repeat(200) }, value: -7 }],
     },
     { name: "c_total", type: "counter", help: "", unit: "", points: [1, 2.5].map((value) => ({ labels: {}, value })) },
-    { name: "h", type: "histogram", help: "", unit: "ms", points: [{ labels: { b: "" }, value: histogram }] },
+    {
+      name: "h",
+      type: "histogram",
+      help: "",
+      unit: "ms",
+      points: [{ labels: { b: "", is_retry: "true", is_system: "false", queue_id: "7" }, value: histogram }],
+    },
     { name: "none", type: "gauge", help: "", unit: "", points: [] },
   ];
   const account = toOtlpJson(families, {}, 1_700_000_000_000, 1_700_000_060_000);
@@ -269,7 +251,12 @@ describe("an account of metrics", () => {
                         sum: 60.5,
                         bucketCounts: ["1", "2", "1"],
                         explicitBounds: [1, 10],
-                        attributes: [{ key: "b", value: {} }],
+                        attributes: [
+                          { key: "b", value: {} },
+                          { key: "is_retry", value: { boolValue: true } },
+                          { key: "is_system", value: { boolValue: false } },
+                          { key: "queue_id", value: { intValue: "7" } },
+                        ],
                       },
                     ],
                   },
