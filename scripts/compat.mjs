@@ -24,6 +24,8 @@ const clients = [
   ["ha/run.mjs"],
   ["tls/run.mjs"],
   ["grpc/run.mjs", "--server", "apache-cluster,skylark-proxy,skylark-over-apache", ...LITE],
+  ["console/run.mjs"],
+  ["package/run.mjs"],
 ];
 const others = [
   ["mqadmin/run.mjs", ...tables],
@@ -38,8 +40,6 @@ const others = [
   ["grpc/run.mjs", "--server", "apache-local,skylark", ...tables],
   ["grpc/answers.mjs"],
   ["grpc/kill9.mjs"],
-  ["console/run.mjs"],
-  ["package/run.mjs"],
 ];
 /** After the card, which builds the image. */
 const docker = [["docker/image.mjs"], ["docker/testcontainers.mjs"], ["docker/compose.mjs"]];
