@@ -122,11 +122,13 @@ async function attempt(server, step) {
   }
 }
 
-const receives = ({ load, java }) => load === "receiveLoad" || java === "receive";
-const windowOf = ({ java, times = 1, warmup = java ? JAVA_WARMUP_SECONDS : 1 }) => ({
-  warmup,
-  seconds: seconds * times,
-});
+function receives({ load, java }) {
+  return load === "receiveLoad" || java === "receive";
+}
+
+function windowOf({ java, times = 1, warmup = java ? JAVA_WARMUP_SECONDS : 1 }) {
+  return { warmup, seconds: seconds * times };
+}
 
 /** Sends what a receive will need, where the sends before it have left less. */
 async function fill(server, step) {
