@@ -11,6 +11,8 @@ const RESOURCE_EXHAUSTED = 8;
 const SIMPLE_CONSUMER = 3;
 const EVERY = { type: 1, expression: "*" };
 const POLL_SECONDS = 20;
+/** Who is silent for two minutes is forgotten; on a busy machine a wave takes longer. */
+const HEARTBEAT_MS = 40_000;
 
 /** Cuts a stream's bytes into messages of a type. */
 export function onFrames(stream, name, take) {
@@ -88,6 +90,7 @@ export class Member {
   messages = [];
   problems = [];
   #leaving = false;
+  #heart;
 
   constructor(address, clientId, topic, group) {
     Object.assign(this, { address, clientId, topic, group });
@@ -105,6 +108,8 @@ export class Member {
     this.telemetry.write(codec("TelemetryCommand").encodeFrame({ settings }));
     const { status } = await settled;
     if (status?.code !== OK) throw new Error(`${this.clientId}: settings answered ${status?.code}`);
+    const heartbeat = { group: this.group, clientType: SIMPLE_CONSUMER };
+    this.#heart = setInterval(() => void this.wire.call("Heartbeat", heartbeat), HEARTBEAT_MS);
   }
 
   /** Polls until it leaves. */
@@ -155,6 +160,7 @@ export class Member {
   /** With a goodbye, or as a process that was killed. */
   async leave(polite) {
     this.#leaving = true;
+    clearInterval(this.#heart);
     if (polite) await this.wire.call("NotifyClientTermination", { group: this.group });
     this.wire.destroy();
     await this.wire.closed;
