@@ -26,7 +26,7 @@ const STEPS = [
 ];
 const JAVA_WARMUP_SECONDS = 3;
 /** How much more a receive finds than it would take at the fastest pace seen so far, of sends or of receives. */
-const SPARE = 1.3;
+const SPARE = 2;
 /** What the receives of one start may hold without an acknowledgement when their time is over: nobody else gets it meanwhile. */
 const HELD_MAX = 1_000;
 const TAG = 1;
