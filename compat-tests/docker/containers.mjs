@@ -11,7 +11,7 @@ import { BASES, docker, OURS } from "./engine.mjs";
 import { READY } from "./observe.mjs";
 
 const COMPAT = fileURLToPath(new URL("..", import.meta.url));
-const START_LIMIT_MS = 180_000;
+const START_LIMIT_MS = 300_000;
 const NAMESRV_PORT = 9876;
 const BROKER_PORT = 10_911;
 const GRPC_PORT = 8081;

@@ -243,7 +243,9 @@ async function environmentBroker() {
     ADVERTISED_HOST: "broker.example.org",
   };
   const env = Object.entries(variables).flatMap(([key, value]) => ["-e", `${key}=${value}`]);
-  const id = await started([...mount, ...env], ["start", "-c", "/conf/broker.conf", "--listen-port", "10911"]);
+  // The name goes into message ids as an address, so it must have one where the broker runs.
+  const host = ["--add-host", "broker.example.org:192.0.2.1"];
+  const id = await started([...mount, ...env, ...host], ["start", "-c", "/conf/broker.conf", "--listen-port", "10911"]);
   check("a key of the file", config(id, "brokerClusterName") === "FromFile", config(id, "brokerClusterName"));
   check("ROCKETMQ_BROKER_<key> over the file", config(id, "brokerName") === "from-variable", config(id, "brokerName"));
   check("ROCKETMQ_BROKER_<key> over the default", config(id, "autoCreateTopicEnable") === "false");
