@@ -2,7 +2,7 @@
 //
 //   node compat-tests/docker/compose.mjs [--file single|cluster|mixed]...
 //
-// single.yml publishes its ports on this machine, and the client runs here; elsewhere it runs in a container on the same network. Prints a line
+// The clients are containers, too: of single.yml, which publishes its ports, on this machine's network, else on that of the cluster. Prints a line
 // each and "N passed, N failed".
 
 import { spawnSync } from "node:child_process";
@@ -24,9 +24,12 @@ const STOP_SECONDS = 60;
 const PAIRS = ["broker-a 0", "broker-a 1", "broker-b 0", "broker-b 1"];
 const PUBLISHED = [9876, 10_909, 10_911, 8081];
 
-/** `brokers` as clusterList lists them, `namesrv` the service that knows them, `masters` those whose slave answers when they stop. */
+/**
+ * `brokers` as clusterList lists them; `namesrv` the host that knows them, as clients on `network` call it, which is the project's own unless it
+ * is named; `masters` are those whose slave answers when they stop.
+ */
 const CLUSTERS = {
-  single: { brokers: ["broker-a 0"], namesrv: "skylark", masters: [], published: PUBLISHED },
+  single: { brokers: ["broker-a 0"], network: "host", namesrv: "127.0.0.1", masters: [], published: PUBLISHED },
   cluster: { brokers: PAIRS, namesrv: "namesrv", masters: ["broker-a", "broker-b"], published: [9876] },
   mixed: { brokers: PAIRS, namesrv: "namesrv", masters: ["broker-a", "broker-b"], published: [9876] },
 };
@@ -94,15 +97,16 @@ const listed = (text) =>
   [...text.matchAll(/^DefaultCluster\s+(\S+)\s+(\d+)\s/gm)].map(([, name, id]) => `${name} ${id}`);
 const same = (left, right) => left.toSorted().join() === right.toSorted().join();
 
-async function run(file, { brokers, namesrv, masters, published }, client) {
+async function run(file, { brokers, masters, published, ...where }, client) {
   for (const port of published) {
     if (await isTaken(port)) return check(`${file}: port ${port} is free`, false, "this machine uses it");
   }
   const project = new Project(file);
   const { status, text } = project.compose(["up", "-d"]);
   if (!check(`${file}: up`, status === 0, status === 0 ? "" : text)) return;
-  const network = new Network(project.name, `${project.name}_default`);
-  const n = ["-n", `${namesrv}:9876`];
+  const network = new Network(project.name, where.network ?? `${project.name}_default`);
+  const namesrvAddr = `${where.namesrv}:9876`;
+  const n = ["-n", namesrvAddr];
   const seen = await until(
     () => listed(mqadmin(network, OURS, ["clusterList", ...n])),
     (rows) => same(rows, brokers),
@@ -111,7 +115,8 @@ async function run(file, { brokers, namesrv, masters, published }, client) {
   const official = mqadmin(network, BASES.apache, ["clusterList", ...n]);
   check(`${file}: the official mqadmin sees them, too`, same(listed(official), brokers), official);
 
-  await useIt(file, client, network, namesrv);
+  const [, brokerAddr] = /^DefaultCluster\s+broker-a\s+0\s+(\S+)/m.exec(official) ?? [];
+  await useIt(file, client, network, { namesrvAddr, brokerAddr });
   for (const master of masters) await slaveServes(`${file}: ${master}`, project, network, n, master);
 
   project.compose(["stop", "-t", `${STOP_SECONDS}`]);
@@ -124,13 +129,9 @@ async function run(file, { brokers, namesrv, masters, published }, client) {
   check(`${file}: down`, down.status === 0 && project.containers().length === 0, down.status === 0 ? "" : down.text);
 }
 
-async function useIt(file, client, network, namesrv) {
-  const here = file === "single";
-  const server = here
-    ? { namesrvAddr: "127.0.0.1:9876", brokerAddr: "127.0.0.1:10911" }
-    : { namesrvAddr: `${namesrv}:9876`, brokerAddr: "broker-b:10911" };
+async function useIt(file, client, network, server) {
   const results = await runClient({
-    client: here ? client : { ...contained(client, network), id: client.id },
+    client: { ...contained(client, network), id: client.id },
     parts: [{ names: SCENARIOS, server }],
     parallel: SCENARIOS.length,
     runId: `${Date.now().toString(36).slice(-6)}`,

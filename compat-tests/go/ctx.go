@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"regexp"
 	"sort"
@@ -43,6 +44,14 @@ func (c *ctx) name(suffix string) string {
 	c.names[name] = "<" + suffix + ">"
 	c.mutex.Unlock()
 	return name
+}
+
+// ownHost is the address of this machine or container that brokers see.
+func (c *ctx) ownHost() string {
+	connection, err := net.Dial("tcp", c.broker)
+	that(err == nil, "no connection to %s: %v", c.broker, err)
+	defer func() { _ = connection.Close() }()
+	return connection.LocalAddr().(*net.TCPAddr).IP.String()
 }
 
 func (c *ctx) group(suffix string) string { return c.name("g" + suffix) }

@@ -247,7 +247,7 @@ func hostsAndTimes(c *ctx) {
 	sent := send(p, message(topic, "m"))
 	after := time.Now().UnixMilli()
 	got := c.drain(topic, 1)[0]
-	that(strings.HasPrefix(got.BornHost, "127.0.0.1:"), "born host %s", got.BornHost)
+	that(strings.HasPrefix(got.BornHost, c.ownHost()+":"), "born host %s", got.BornHost)
 	eq(c.broker, got.StoreHost, "store host")
 	between(before, after, got.BornTimestamp, "born timestamp")
 	between(before, after, got.StoreTimestamp, "store timestamp")

@@ -1,5 +1,6 @@
 package skylark.compat;
 
+import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -123,6 +124,14 @@ final class Ctx implements AutoCloseable {
         // Apache is "ready" before it is registered when it was started before its list of NameServers was; it registers again after 10 s.
         await(45_000, "master " + broker + " in the cluster", () -> broker.equals(Shim.masterAddr(admin())));
         return broker;
+    }
+
+    /** The address of this machine or container that brokers see. */
+    String ownHost() throws Exception {
+        int colon = broker.lastIndexOf(':');
+        try (Socket socket = new Socket(broker.substring(0, colon), Integer.parseInt(broker.substring(colon + 1)))) {
+            return socket.getLocalAddress().getHostAddress();
+        }
     }
 
     /** A started producer whose sends wait long enough for a busy two-core machine. */
