@@ -113,9 +113,15 @@ async function run(file, { brokers, masters, published, ...where }, client) {
   );
   check(`${file}: every broker is there`, same(seen, brokers), seen.join(", "));
   const official = mqadmin(network, BASES.apache, ["clusterList", ...n]);
-  check(`${file}: the official mqadmin sees them, too`, same(listed(official), brokers), official);
+  check(
+    `${file}: the official mqadmin sees them, too`,
+    same(listed(official), brokers),
+    same(listed(official), brokers) ? "" : official,
+  );
 
-  const [, brokerAddr] = /^DefaultCluster\s+broker-a\s+0\s+(\S+)/m.exec(official) ?? [];
+  // The master that the scenarios find first, in the order of a Java hash table.
+  const [, brokerAddr] =
+    new RegExp(`^DefaultCluster\\s+${masters.at(-1) ?? "broker-a"}\\s+0\\s+(\\S+)`, "m").exec(official) ?? [];
   await useIt(file, client, network, { namesrvAddr, brokerAddr });
   for (const master of masters) await slaveServes(`${file}: ${master}`, project, network, n, master);
 
