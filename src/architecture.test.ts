@@ -109,6 +109,11 @@ const PORTS: { name: string; pattern: RegExp; allowed: (file: string) => boolean
       file.startsWith("tls/") ||
       file === "ha/link.ts",
   },
+  {
+    name: "Processes: only server/shards/processes.ts starts any",
+    pattern: /from "node:(child_process|worker_threads|cluster)"/,
+    allowed: (file) => file === "server/shards/processes.ts",
+  },
 ];
 
 const files = [...walk(SRC)].map((file) => relative(SRC, file)).filter((file) => file.endsWith(".ts"));

@@ -32,6 +32,10 @@ import { isWildcard, thisMachine } from "./server/machine.ts";
 import { startNamesrvServer } from "./server/namesrvServer.ts";
 import { startProxyServer } from "./server/proxyServer.ts";
 import { type Runtime, systemRuntime } from "./server/runtime.ts";
+import { parseShards, planShards, type ShardPlan } from "./server/shards/plan.ts";
+import { supervisorChannel, systemProcesses } from "./server/shards/processes.ts";
+import { runShard } from "./server/shards/shard.ts";
+import { type ShardedClusterOptions, startShardedCluster } from "./server/shards/shardedCluster.ts";
 
 /** A failed start or store. */
 const EXIT_FAILURE = 1;
@@ -41,6 +45,7 @@ const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 /** After a failed sync, replies with the reason still leave before the process ends. */
 const FATAL_GRACE_MS = 1_000;
 const CONSOLE_PORT = 8082;
+const KEEP_ALIVE_MS = 60_000;
 
 interface StartFlags {
   store?: string;
@@ -57,6 +62,7 @@ interface StartFlags {
   consolePort?: string;
   consoleBind?: string;
   namesrvAddr?: string;
+  shards?: string;
   bind?: string;
   printConfigItem?: boolean;
   printImportantConfig?: boolean;
@@ -110,10 +116,15 @@ function skylark(): Command {
     .option("--console-port <port>", "port of the console (default 8082)")
     .option("--console-bind <address>", "address of the console (default 127.0.0.1)")
     .option("--no-console", "without the console")
+    .option("--shards <n>", "n broker processes instead of one, broker-a-0 to broker-a-(n-1), 10 ports apart")
     .option("--topics <file>", "topics to create or change at start: JSON, see README")
     .option("--bind <address>", "address to listen on (default 127.0.0.1)")
     .option("-p, --printConfigItem", "print the effective configuration and exit")
     .action((flags: StartFlags) => start(flags));
+  command
+    .command("shard", { hidden: true })
+    .description("one of the processes of start --shards, which alone can start it")
+    .action(() => shard());
   command
     .command("doctor")
     .description("look at a cluster from here, and at what users get wrong; ends with 0, 1 (warnings) or 2 (errors)")
@@ -175,20 +186,24 @@ async function start(flags: StartFlags): Promise<void> {
     ["listenPort", flags.namesrvPort ?? "9876"],
     ["kvConfigPath", join(config.storePathRootDir, "namesrv", "kvConfig.json")],
   ]);
-  if (flags.printConfigItem) return print(config);
+  const shards = flags.shards === undefined ? undefined : parseShards(flags.shards);
+  if (flags.printConfigItem && shards === undefined) return print(config);
   const grpc = proxyConfig(flags, bind, log);
   const topics = flags.topics === undefined ? [] : parseDeclaredTopics(readText(flags.topics), flags.topics);
+  const namesrv = loadNamesrvConfig(namesrvEntries, thisMachine(bind)).config;
+  if (shards !== undefined) {
+    const others: [string, number][] = [["--grpc-port", grpc.grpcServerPort]];
+    const own = flags.namesrvAddr === undefined ? namesrv : undefined;
+    if (own !== undefined) others.push(["--namesrv-port", own.listenPort]);
+    const plans = planShards(shards, config, consoleSettings(flags), others);
+    if (flags.printConfigItem) return printShards(plans, bind);
+    return startShards({ plans, broker: config, namesrv: own, grpc, bind, topics }, log);
+  }
   if (flags.namesrvAddr !== undefined) {
     return runBroker(config, grpc, bind, flags.configFile, log, topics, consoleSettings(flags));
   }
 
-  const fixed = config.given.has("brokerIP1");
-  log.info(
-    fixed
-      ? `clients are told the address ${config.brokerIP1}:${config.listenPort} (brokerIP1)`
-      : "clients are told the address by which they reached the NameServer; set brokerIP1 to fix it",
-  );
-  const namesrv = loadNamesrvConfig(namesrvEntries, thisMachine(bind)).config;
+  logAddress(config, `${config.listenPort}`, log);
   const cluster = await startClusterServers(runtime(log), {
     namesrv,
     broker: config,
@@ -202,7 +217,60 @@ async function start(flags: StartFlags): Promise<void> {
   });
   stopOnSignal(cluster, log);
   sayGrpc(bind, cluster.broker.grpcPort);
-  sayBroker(config, cluster.broker.address);
+  sayBroker(config.brokerName, cluster.broker.address, config.namesrvAddr);
+}
+
+/** With a NameServer in this process. */
+function logAddress(config: BrokerConfig, ports: string, log: Logger): void {
+  log.info(
+    config.given.has("brokerIP1")
+      ? `clients are told the address ${config.brokerIP1}:${ports} (brokerIP1)`
+      : "clients are told the address by which they reached the NameServer; set brokerIP1 to fix it",
+  );
+}
+
+/** The process that keeps the shards, from their first start to the end of all. */
+async function startShards(
+  options: Omit<ShardedClusterOptions, "startShard" | "onNoneLeft">,
+  log: Logger,
+): Promise<void> {
+  const { plans, broker, bind } = options;
+  const cluster = await startShardedCluster(runtime(log), {
+    ...options,
+    startShard: systemProcesses(process.argv[1]),
+    onNoneLeft: () => {
+      log.fatal("no shard is left; the process ends");
+      cluster.close().finally(() => process.exit(EXIT_FAILURE));
+    },
+  });
+  stopOnSignal(cluster, log);
+  // While every shard waits for its next start, nothing else might keep this process alive.
+  setInterval(() => {}, KEEP_ALIVE_MS);
+  if (cluster.namesrv !== undefined) {
+    logAddress(broker, plans.map(({ listenPort }) => listenPort).join(", "), log);
+    sayNamesrv(cluster.namesrv.address);
+  }
+  sayGrpc(bind, cluster.grpcPort);
+  try {
+    const addresses = await cluster.startShards();
+    for (const [index, { name }] of plans.entries()) sayBroker(name, addresses[index], cluster.namesrvAddr);
+  } catch (error) {
+    await cluster.close().catch(() => {});
+    throw error;
+  }
+}
+
+/** One shard: bin/skylark shard, with its supervisor at the other end of a channel. */
+async function shard(): Promise<void> {
+  const channel = supervisorChannel();
+  // Ctrl-C reaches all processes of a terminal; the supervisor says when to stop.
+  process.on("SIGINT", () => {});
+  const open = async (name: string) => runtime(await createLogger(process.env.SKYLARK_LOG_LEVEL, { shard: name }));
+  await runShard(open, channel, {
+    onStop: (stop) => void process.on("SIGTERM", stop),
+    exit: (code) => process.exit(code),
+    die: exitSoon,
+  });
 }
 
 /** Where the console is, unless it is not wanted. */
@@ -304,7 +372,7 @@ async function runBroker(
   });
   stopOnSignal(running, log);
   sayGrpc(bind, running.grpcPort);
-  sayBroker(config, running.address);
+  sayBroker(config.brokerName, running.address, config.namesrvAddr);
 }
 
 async function openLog(): Promise<Logger> {
@@ -350,6 +418,14 @@ function print(config: BrokerConfig | NamesrvConfig | ProxyConfig): void {
   for (const [key, value] of effectiveConfig(config)) process.stdout.write(`${key}=${value}\n`);
 }
 
+/** Of each shard, as the file of all and the flags say it. */
+function printShards(plans: readonly ShardPlan[], bind: string): void {
+  for (const { name, entries } of plans) {
+    process.stdout.write(`# ${name}\n`);
+    print(loadBrokerConfig(entries, thisMachine(bind)).config);
+  }
+}
+
 /** Scripts wait for these lines; they are Apache's to the letter (NamesrvStartup, BrokerStartup). */
 function sayNamesrv(address: string): void {
   process.stdout.write(`The Name Server boot success. serializeType=JSON, address ${address}\n`);
@@ -360,9 +436,9 @@ function sayGrpc(bind: string, port: number | undefined): void {
   if (port !== undefined) process.stdout.write(`rocketmq-proxy startup successfully, address ${bind}:${port}\n`);
 }
 
-function sayBroker(config: BrokerConfig, address: string): void {
-  const where = config.namesrvAddr === undefined ? "" : ` and name server is ${config.namesrvAddr}`;
-  process.stdout.write(`The broker[${config.brokerName}, ${address}] boot success. serializeType=JSON${where}\n`);
+function sayBroker(brokerName: string, address: string, namesrvAddr: string | undefined): void {
+  const where = namesrvAddr === undefined ? "" : ` and name server is ${namesrvAddr}`;
+  process.stdout.write(`The broker[${brokerName}, ${address}] boot success. serializeType=JSON${where}\n`);
 }
 
 /**
@@ -393,5 +469,9 @@ function stopOnSignal(server: Closable, log: Logger): void {
 /** The store is read-only and can promise nothing any more: the process ends with an error after a last word. */
 function dieSoon(error: Error, log: Logger): void {
   log.fatal({ err: error }, "the store failed; the process ends");
+  exitSoon();
+}
+
+function exitSoon(): void {
   setTimeout(() => process.exit(EXIT_FAILURE), FATAL_GRACE_MS);
 }

@@ -6,16 +6,20 @@ import { type Logger, pino } from "pino";
 
 export type { Logger };
 
-/** The server's logger. `level` is a pino level name (default `info`). */
-export async function createLogger(level = "info"): Promise<Logger> {
+/**
+ * The server's logger.
+ * @param level a pino level name
+ * @param base what every line says, where several processes write into one log
+ */
+export async function createLogger(level = "info", base: Record<string, string> | null = null): Promise<Logger> {
   if (process.stderr.isTTY) {
     const { default: pretty } = await import("pino-pretty");
     return pino(
-      { level },
+      { level, ...(base === null ? {} : { base }) },
       pretty({ destination: 2, sync: true, translateTime: "SYS:HH:MM:ss.l", ignore: "pid,hostname" }),
     );
   }
-  return pino({ level, base: null }, pino.destination({ dest: 2, sync: true }));
+  return pino({ level, base }, pino.destination({ dest: 2, sync: true }));
 }
 
 /** A logger that says nothing; for tests and the embedded API. */

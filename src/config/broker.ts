@@ -54,9 +54,14 @@ export function forbiddenBrokerKeys(config: BrokerConfig): Set<string> {
   ]);
 }
 
+/** How an option is spelled here, whichever of its spellings was written; an unknown one stays as it is. */
+export function brokerKey(written: string): string {
+  return findOption(BROKER_TABLE, written)?.key ?? written;
+}
+
 /** Whether an option names files or directories, which no request may choose. */
 export function namesFiles(key: string): boolean {
-  return /^storePath|Path$|Paths$|^rocketmqHome$/.test(findOption(BROKER_TABLE, key)?.key ?? key);
+  return /^storePath|Path$|Paths$|^rocketmqHome$/.test(brokerKey(key));
 }
 
 const QUEUE_UNIT_BYTES = 20;

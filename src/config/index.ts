@@ -2,6 +2,7 @@
 export {
   BROKER_TABLE,
   type BrokerConfig,
+  brokerKey,
   consumeQueueFileBytes,
   forbiddenBrokerKeys,
   loadBrokerConfig,

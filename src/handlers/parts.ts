@@ -41,10 +41,12 @@ export interface StoreOps {
   deleteExpired(): number;
 }
 
+export type ConfigFile = Pick<MetadataFile, "write">;
+
 export interface BrokerParts {
   readonly config: BrokerConfig;
   /** The file the options came from, rewritten when they change; undefined without one. */
-  readonly configFile: MetadataFile | undefined;
+  readonly configFile: ConfigFile | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;

@@ -29,6 +29,7 @@ import { AutoSwitchMaster } from "../ha/autoSwitch/autoSwitchMaster.ts";
 import type { EpochFile } from "../ha/autoSwitch/epochFile.ts";
 import { HaMaster } from "../ha/haMaster.ts";
 import type { ControllerView } from "../handlers/ha.ts";
+import type { ConfigFile } from "../handlers/parts.ts";
 import { slaveRows } from "../handlers/slave.ts";
 import { brokerRows } from "../handlers/table.ts";
 import { UNSUPPORTED } from "../handlers/unsupported.ts";
@@ -51,8 +52,8 @@ export interface BrokerServerOptions {
   bind: string;
   /** TLS of the process; absent: as the configuration says. */
   tls?: Tls;
-  /** Where `mqadmin updateBrokerConfig` is kept; without it changes last until the stop. */
-  configFile?: string | undefined;
+  /** Where `mqadmin updateBrokerConfig` is kept: a file, or who takes its text; without it changes last until the stop. */
+  configFile?: string | ConfigFile | undefined;
   /** Serves 5.x clients, too, as this says; without it only remoting is spoken. */
   grpc?: ProxyConfig | undefined;
   /** Topics that are there, and as declared, before anybody can reach the broker. */
@@ -229,7 +230,8 @@ export async function openBroker(runtime: Runtime, options: BrokerServerOptions)
     counters,
     metrics: recorders?.metrics,
     storeOps: store,
-    configFile: options.configFile === undefined ? undefined : new MetadataFile(disk, options.configFile),
+    configFile:
+      typeof options.configFile === "string" ? new MetadataFile(disk, options.configFile) : options.configFile,
     memoryBytes: memoryBytes(),
     ha: { slaves: () => master.slaves(), master: () => role.slave?.state() },
     controller: controlled,

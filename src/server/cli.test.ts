@@ -57,10 +57,19 @@ class Program {
   }
 
   /** Waits until stdout says so. */
-  async says(what: RegExp): Promise<RegExpExecArray> {
+  says(what: RegExp): Promise<RegExpExecArray> {
+    return this.#shows(what, () => this.stdout);
+  }
+
+  /** Waits until the log says so. */
+  logs(what: RegExp): Promise<RegExpExecArray> {
+    return this.#shows(what, () => this.stderr);
+  }
+
+  async #shows(what: RegExp, output: () => string): Promise<RegExpExecArray> {
     const end = Date.now() + 120_000;
     for (;;) {
-      const found = what.exec(this.stdout);
+      const found = what.exec(output());
       if (found !== null) return found;
       if (Date.now() > end) throw new Error(`never said ${what}: ${this.stdout}\n${this.stderr}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
@@ -89,10 +98,16 @@ function file(name: string, text: string): string {
 }
 
 async function route(port: number, topic: string): Promise<string | undefined> {
+  return (await routes(port, topic)).values().next().value;
+}
+
+/** The masters of a topic, by broker name; none when nobody has it. */
+async function routes(port: number, topic: string): Promise<Map<string, string | undefined>> {
   const client = await RawClient.connect(port);
   const reply = await client.ask(RequestCode.GET_ROUTEINFO_BY_TOPIC, { fields: { topic } });
   client.close();
-  return reply.code === 0 ? decodeTopicRouteData(reply.body).brokerDatas[0].brokerAddrs.get(0) : undefined;
+  const brokers = reply.code === 0 ? decodeTopicRouteData(reply.body).brokerDatas : [];
+  return new Map(brokers.map(({ brokerName, brokerAddrs }) => [brokerName, brokerAddrs.get(0)]));
 }
 
 describe("skylark start", () => {
@@ -289,6 +304,123 @@ describe("skylark start", () => {
     for (const program of programs) program.kill("SIGTERM");
     for (const program of programs) expect(await program.exit).toBe(0);
   });
+});
+
+describe("skylark start --shards", () => {
+  /** Ports that follow each other, below those that the system hands out to others' connections. */
+  async function freeBlock(sizePorts: number): Promise<number> {
+    const isFree = (port: number) =>
+      new Promise<boolean>((resolve) => {
+        const probe = createServer().once("error", () => resolve(false));
+        probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+      });
+    for (;;) {
+      const first = 20_000 + Math.floor(Math.random() * 10_000);
+      const free = await Promise.all(Array.from({ length: sizePorts }, (_, i) => isFree(first + i)));
+      if (free.every(Boolean)) return first;
+    }
+  }
+
+  async function shardFlags(store: string): Promise<{ args: string[]; namesrv: number; broker: number }> {
+    const namesrv = await freeBlock(15);
+    const broker = namesrv + 3;
+    const ports = ["--namesrv-port", `${namesrv}`, "--listen-port", `${broker}`, "--grpc-port", `${broker + 5}`];
+    const topics = file("shard-topics.json", '["Orders"]');
+    const args = ["start", "--shards", "2", "--store", store, "--topics", topics, "--no-console", ...ports];
+    return { args, namesrv, broker };
+  }
+
+  const READY = (name: string): RegExp => new RegExp(`"msg":"${name} is (?:ready|back) \\(pid (\\d+), `, "g");
+  it("starts brokers and stops them as one; one that dies comes back, the other is undisturbed", async () => {
+    const store = join(home, "store-shards");
+    const { args, namesrv, broker } = await shardFlags(store);
+    const program = new Program("skylark", args);
+    await program.logs(/broker-a-0 is ready/);
+    await program.logs(/broker-a-1 is ready/);
+    await program.says(/broker-a-1.*boot success/);
+    expect(program.stdout.trimEnd().split("\n")).toEqual([
+      `The Name Server boot success. serializeType=JSON, address 127.0.0.1:${namesrv}`,
+      `rocketmq-proxy startup successfully, address 127.0.0.1:${broker + 5}`,
+      `The broker[broker-a-0, 127.0.0.1:${broker}] boot success. serializeType=JSON and name server is 127.0.0.1:${namesrv}`,
+      `The broker[broker-a-1, 127.0.0.1:${broker + 10}] boot success. serializeType=JSON and name server is 127.0.0.1:${namesrv}`,
+    ]);
+    const both = new Map([
+      ["broker-a-0", `127.0.0.1:${broker}`],
+      ["broker-a-1", `127.0.0.1:${broker + 10}`],
+    ]);
+    expect(await routes(namesrv, "Orders")).toEqual(both);
+
+    const undisturbed = await RawClient.connect(broker);
+    const [first] = [...program.stderr.matchAll(READY("broker-a-1"))];
+    process.kill(Number(first[1]), "SIGKILL");
+    await program.logs(/broker-a-1 \(pid \d+\) was ended by SIGKILL; it is started again in 1 s/);
+    await program.logs(/broker-a-1 is back/);
+    expect(program.stderr.match(READY("broker-a-0"))).toHaveLength(1);
+    expect(await routes(namesrv, "Orders")).toEqual(both);
+    expect((await undisturbed.ask(RequestCode.GET_BROKER_CONFIG)).body.toString()).toContain("brokerName=broker-a-0\n");
+    undisturbed.close();
+
+    program.kill("SIGTERM");
+    expect(await program.exit).toBe(0);
+    for (const name of both.keys()) expect(existsSync(join(store, name, "abort"))).toBe(false);
+    expect(program.stdout.trimEnd().split("\n")).toHaveLength(4);
+  }, 240_000);
+
+  it("stops the brokers in order when their supervisor is killed, and keeps what mqadmin changed on one", async () => {
+    const store = join(home, "store-orphans");
+    const { args, namesrv, broker } = await shardFlags(store);
+    const program = new Program("skylark", args);
+    await program.logs(/broker-a-0 is ready/);
+    await program.logs(/broker-a-1 is ready/);
+    const client = await RawClient.connect(broker + 10);
+    const change = await client.ask(RequestCode.UPDATE_BROKER_CONFIG, { body: "brokerPermission=4\n" });
+    expect(change.code).toBe(0);
+    program.kill("SIGKILL");
+    // Both hold the other ends of the output until they have ended.
+    await program.exit;
+    await client.closed;
+    for (const name of ["broker-a-0", "broker-a-1"]) expect(existsSync(join(store, name, "abort"))).toBe(false);
+
+    const again = new Program("skylark", args);
+    await again.logs(/broker-a-1 is ready/);
+    await again.says(/broker-a-1.*boot success/);
+    const permissions = [];
+    for (const port of [broker, broker + 10]) {
+      const asked = await RawClient.connect(port);
+      const { body } = await asked.ask(RequestCode.GET_BROKER_CONFIG);
+      permissions.push(/^brokerPermission=\d$/m.exec(body.toString())?.[0]);
+      asked.close();
+    }
+    expect(permissions).toEqual(["brokerPermission=6", "brokerPermission=4"]);
+    expect([...(await routes(namesrv, "Orders")).keys()].sort()).toEqual(["broker-a-0", "broker-a-1"]);
+    again.kill("SIGTERM");
+    expect(await again.exit).toBe(0);
+  }, 240_000);
+
+  it("refuses what cannot be, and ends with the reason of a shard that cannot start", async () => {
+    const { args, broker } = await shardFlags(join(home, "store-refused"));
+    for (const [flags, reason] of [
+      [["--shards", "0"], "--shards 0: not a number of processes from 1 to 64"],
+      [["--grpc-port", `${broker + 8}`], `broker-a-1's fast port and --grpc-port would both be port ${broker + 8}`],
+      [["-c", file("one-log.conf", "storePathCommitLog=/log\n")], "storePathCommitLog: all shards would share it"],
+    ] as const) {
+      const refused = new Program("skylark", [...args, ...flags]);
+      expect(await refused.exit).toBe(1);
+      expect(refused.stderr).toContain(reason);
+    }
+    const lonely = new Program("skylark", ["shard"]);
+    expect(await lonely.exit).toBe(1);
+    expect(lonely.stderr).toContain("shards are started by: skylark start --shards N");
+
+    const holder = createServer();
+    await new Promise<void>((resolve) => holder.listen(broker + 10, "127.0.0.1", resolve));
+    const half = new Program("skylark", args);
+    expect(await half.exit).toBe(1);
+    expect(half.stderr).toContain(`skylark: broker-a-1: cannot listen on 127.0.0.1:${broker + 10}: `);
+    expect(half.stdout).not.toContain("The broker[");
+    expect(existsSync(join(home, "store-refused", "broker-a-0", "abort"))).toBe(false);
+    holder.close();
+  }, 240_000);
 });
 
 describe("mqbroker", () => {

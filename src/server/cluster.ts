@@ -88,17 +88,18 @@ export async function startClusterServers(runtime: Runtime, options: ClusterOpti
 }
 
 /** A broker.conf may name other NameServers: the broker registers with those too. */
-function withOwn(own: string, others: string | undefined): string {
+export function withOwn(own: string, others: string | undefined): string {
   const list = (others ?? "").split(";").filter((address) => address !== "" && address !== own);
   return [own, ...list].join(";");
 }
 
 /** How the broker reaches the NameServer of its own process. */
-function loopbackOf(bind: string): string {
+export function loopbackOf(bind: string): string {
   if (bind === "0.0.0.0") return "127.0.0.1";
   return bind === "::" ? "[::1]" : bracketed(bind);
 }
 
-function bracketed(address: string): string {
+/** An IPv6 address as it stands before a port. */
+export function bracketed(address: string): string {
   return address.includes(":") ? `[${address}]` : address;
 }

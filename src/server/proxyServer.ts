@@ -9,12 +9,14 @@ import { RemotingClient } from "../remoting/client.ts";
 import { startGrpcServer } from "./grpcServer.ts";
 import { openProxyAuth } from "./proxyAuth.ts";
 import type { Runtime } from "./runtime.ts";
-import { openTls } from "./tls.ts";
+import { openTls, type Tls } from "./tls.ts";
 
 export interface ProxyServerOptions {
   config: ProxyConfig;
   /** Address to listen on. */
   bind: string;
+  /** TLS of the process; absent: as the flags say, for rmq-proxy.json has no keys for it. */
+  tls?: Tls;
 }
 
 export interface RunningProxy {
@@ -23,7 +25,8 @@ export interface RunningProxy {
 }
 
 /** @throws Error when no NameServer is named, or the port is taken */
-export async function startProxyServer(runtime: Runtime, { config, bind }: ProxyServerOptions): Promise<RunningProxy> {
+export async function startProxyServer(runtime: Runtime, options: ProxyServerOptions): Promise<RunningProxy> {
+  const { config, bind } = options;
   const { clock, random, turn, log, disk } = runtime;
   const nameServers = addressesOf(config.namesrvAddr);
   const auth = openProxyAuth(runtime, config, bind);
@@ -59,14 +62,14 @@ export async function startProxyServer(runtime: Runtime, { config, bind }: Proxy
     registrations,
     topicType: (topic) => backend.topicType(topic),
   });
-  // rmq-proxy.json has no keys for it; the flags have.
-  const tls = await openTls(runtime, { given: new Map(), useTLS: false });
+  const ownTls = options.tls === undefined ? await openTls(runtime, { given: new Map(), useTLS: false }) : undefined;
+  const tls = options.tls ?? (ownTls as Tls);
   const rows = [...producers.rows(), ...noticeRows(registrations)];
   const client = new RemotingClient(clock, turn, log, rows, tls.client, auth.sign);
   const decisions = auth.decisions(brokers);
   const parts = { clock, random, log, registrations, disk, decisions, backend: () => Promise.resolve(backend) };
   const grpc = await startGrpcServer(parts, config, bind, tls.server.mode).catch((error) => {
-    tls.close();
+    ownTls?.close();
     throw error;
   });
   registrations.start();
@@ -79,7 +82,7 @@ export async function startProxyServer(runtime: Runtime, { config, bind }: Proxy
       await grpc.close();
       registrations.stop();
       client.close();
-      tls.close();
+      ownTls?.close();
     },
   };
 }
