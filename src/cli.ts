@@ -263,6 +263,7 @@ async function startShards(
 /** One shard: bin/skylark shard, with its supervisor at the other end of a channel. */
 async function shard(): Promise<void> {
   const channel = supervisorChannel();
+  for (const signal of STOP_SIGNALS) process.off(signal, endAtOnce);
   // Ctrl-C reaches all processes of a terminal; the supervisor says when to stop.
   process.on("SIGINT", () => {});
   const open = async (name: string) => runtime(await createLogger(process.env.SKYLARK_LOG_LEVEL, { shard: name }));
