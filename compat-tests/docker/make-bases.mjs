@@ -157,6 +157,8 @@ function apache(name) {
   const context = fresh();
   cpSync(apacheLib(), join(context, "lib"), { recursive: true });
   mkdirSync(join(context, "bin"));
+  mkdirSync(join(context, "conf"));
+  cpSync(new URL("../../docker/broker.conf", import.meta.url), join(context, "conf", "broker.conf"));
   const commands = {
     mqnamesrv: "org.apache.rocketmq.namesrv.NamesrvStartup",
     mqbroker: "org.apache.rocketmq.broker.BrokerStartup",
