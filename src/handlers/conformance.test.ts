@@ -115,7 +115,8 @@ it("documents link to what is there", () => {
       if (!there) lost.push(`${page}: ${to}`);
     }
     for (const [, path] of text.matchAll(/`((?:src|docs|compat-tests|bench|scripts)\/[\w./-]*\w)`/g)) {
-      if (!existsSync(join(ROOT, path))) lost.push(`${page}: ${path}`);
+      // What tests make is not there before they have run.
+      if (!path.includes("/.work") && !existsSync(join(ROOT, path))) lost.push(`${page}: ${path}`);
     }
   }
   expect(pages.length).toBeGreaterThan(12);
