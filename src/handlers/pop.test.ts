@@ -191,6 +191,31 @@ describe("pop and acknowledge", () => {
     expect(broker.store.maxLogOffset()).toBeGreaterThan(LOG_TAIL_CHUNKS * fileBytes);
   });
 
+  it("lets nobody wait for messages that others take from the disk before it", async () => {
+    const pops = 100;
+    const fileBytes = Number(SETTINGS.mappedFileSizeCommitLog);
+    let sent = 0;
+    for (; sent < pops || broker.store.maxLogOffset() < (LOG_TAIL_CHUNKS + 12) * fileBytes; sent++) {
+      const put = broker.store.put({ topic: TOPIC, queueId: 0, body: Buffer.alloc(100_000), properties: new Map() });
+      await broker.clock.settle();
+      await put;
+    }
+    let got = 0;
+    // Who has found nothing asks again, as clients do; no time passes.
+    for (let rounds = 0; got < sent && rounds < 50; rounds++) {
+      const clients = Array.from({ length: pops }, () => broker.client());
+      const opaques = clients.map((one) => one.send("POP_MESSAGE", fieldsOf({ maxMsgNums: 1, pollTime: 30_000 })));
+      await broker.clock.settle();
+      const left = sent - got;
+      const replies = clients.map((one, i) => one.answerTo(opaques[i]));
+      got += replies.filter((reply) => reply?.code === 0).length;
+      const waiting = replies.filter((reply) => reply === undefined).length;
+      // Only what is behind the last message may wait for more.
+      expect(waiting).toBeLessThanOrEqual(Math.max(0, pops - left));
+    }
+    expect(got).toBe(sent);
+  });
+
   it("takes nothing of a deleted topic for messages of a new one with its name", async () => {
     await put(5);
     const old = popped(await pop({ invisibleTime: 10_000 }));

@@ -133,7 +133,9 @@ export class PopService {
       return true;
     }
     if (maySuspend && held !== undefined) return false;
-    const outcome = maySuspend && ask.pollTime > 0 ? this.#hold(ask, target) : "timeout";
+    // Others have taken all that was loaded for it: there may be more, and nobody would wake it for that.
+    const outtaken = load !== undefined;
+    const outcome = maySuspend && ask.pollTime > 0 && !outtaken ? this.#hold(ask, target) : "timeout";
     if (outcome === "held") return true;
     const code = outcome === "full" ? ResponseCode.POLLING_FULL : ResponseCode.POLLING_TIMEOUT;
     target.nothing(code, "NO_MESSAGE_IN_QUEUE", result);
