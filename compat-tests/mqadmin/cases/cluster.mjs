@@ -17,7 +17,7 @@ export const EMPTY_CLUSTER = [
 
 /** Figures of brokerStatus that are the moment's; the others are equal. */
 const MOMENT =
-  "bootTimestamp|runtime|\\w+Tps|\\w*DiskRatio\\S*|commitLogDirCapacity|earliestMessageTimeStamp|putLatency\\d+|putMessageDistributeTime|\\w+TimeMax|remainHowManyDataToFlush";
+  "bootTimestamp|runtime|\\w+Tps|\\w*DiskRatio\\S*|commitLogDirCapacity|earliestMessageTimeStamp|putLatency\\d+|putMessageDistributeTime|\\w+TimeMax|timerReadBehind|timerOffsetBehind|\\w+HeadWaitTimeMills|pageCacheLockTimeMills|remainHowManyDataToFlush";
 const STATUS = [new RegExp(`^((?:\\S+:\\d+ +|<broker> +)?(?:${MOMENT}) *: ).*$`, "gm"), "$1<value>"];
 
 export const CLUSTER = [
